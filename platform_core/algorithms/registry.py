@@ -1,0 +1,55 @@
+"""Every kind of job the platform knows, found by listing the modules of this folder that declare `ALGORITHM`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from platform_core.errors import Problem
+from platform_core.jobs.spec import JobSpec
+
+Role = Literal["prepare", "train", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """A kind of job: what it is for, what can be set, what it needs and what to look at while it runs.
+
+    `program` is the module in `runners/programs` that runs it; `dataset_format` a family of
+    `platform_core.datasets.formats.NEEDS`; `metrics` the names to draw first, the first one is the sparkline.
+    """
+
+    name: str
+    title: str
+    summary: str
+    icon: str
+    role: Role
+    spec: type[JobSpec]
+    program: str
+    metrics: tuple[str, ...]
+    dataset_format: str | None = None
+    engines: tuple[str, ...] = ("hf",)
+    order: int = 100
+
+
+@cache
+def algorithms() -> dict[str, Algorithm]:
+    """All kinds by name, in the order in which people meet them."""
+    found = []
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        declared = getattr(importlib.import_module(f"{__package__}.{module.name}"), "ALGORITHM", None)
+        if isinstance(declared, Algorithm):
+            found.append(declared)
+    return {a.name: a for a in sorted(found, key=lambda a: (a.order, a.name))}
+
+
+def algorithm(name: str) -> Algorithm:
+    """The kind called `name`; raises Problem naming the known ones."""
+    known = algorithms()
+    if name not in known:
+        raise Problem("There is no kind of job called “{name}”; known are {known}.", name=name, known=", ".join(known))
+    return known[name]

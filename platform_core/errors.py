@@ -1,0 +1,59 @@
+"""Sentences for people: an English template and its values, so that a page can say them in the reader's language.
+
+A sentence names the thing, the reason and the way out. Tracebacks go to the log, never here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Text:
+    """A sentence as an English template (`"{n} rows"`) and its values; `str()` gives the English."""
+
+    template: str
+    values: dict[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return fill(self.template, self.values)
+
+    def as_json(self) -> dict[str, object]:
+        return {"template": self.template, "values": {k: v if _plain(v) else str(v) for k, v in self.values.items()}}
+
+    @classmethod
+    def from_json(cls, data: object) -> Text:
+        """Read back what `as_json` wrote; a bare string becomes a text without values."""
+        if isinstance(data, dict) and isinstance(data.get("template"), str):
+            values = data.get("values")
+            return cls(data["template"], dict(values) if isinstance(values, dict) else {})
+        return cls("{text}", {"text": "" if data is None else str(data)})
+
+
+class Problem(Exception):
+    """What a person asked for can't be done: a sentence with thing, reason and way out.
+
+    `fields` names the settings of a form beside which the sentence belongs.
+    """
+
+    def __init__(self, template: str, /, *, fields: tuple[str, ...] = (), **values: object) -> None:
+        self.text = Text(template, values)
+        self.fields = fields
+        super().__init__(template)
+
+    def __str__(self) -> str:
+        return str(self.text)
+
+
+def text(template: str, /, **values: object) -> Text:
+    """Mark a sentence for translation: `text("{n} rows", n=3)`."""
+    return Text(template, values)
+
+
+def fill(template: str, values: dict[str, object]) -> str:
+    """Put values into a template; a template without values is left alone, braces included."""
+    return template.format(**values) if values else template
+
+
+def _plain(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float | bool)

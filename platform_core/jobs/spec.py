@@ -1,0 +1,115 @@
+"""What can be asked of a job: one Pydantic class per kind, everything about a setting on its field.
+
+From these classes come the form, the command line, the JSON schema, the validation messages and `docs/reference/`.
+Nothing else in the code lists the settings of a kind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+
+Pick = Literal["model", "tokenizer", "dataset"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a form, a command line and the docs know of a field beyond its type and bounds."""
+
+    title: str
+    help: str
+    group: str = "Basics"
+    unit: str = ""
+    advanced: bool = False
+    recommended: tuple[float, float] | None = None
+    step: float | None = None
+    scientific: bool = False
+    pick: Pick | None = None
+    labels: Mapping[str, str] | None = None
+    shown_if: Mapping[str, Sequence[object]] | None = None
+
+
+def setting(default: Any = ..., *, title: str, help: str, **more: Any) -> Any:
+    """A Pydantic field with everything the platform knows about it; keywords of `Setting`, the rest go to `Field`."""
+    ours = {k: more.pop(k) for k in list(more) if k in Setting.__dataclass_fields__}
+    extra = {k: v for k, v in ours.items() if v not in (None, "", False)}
+    made = Field(default, title=title, description=help, json_schema_extra={"lathe": extra} if extra else None, **more)
+    return made
+
+
+def setting_of(field: FieldInfo, name: str = "") -> Setting:
+    """The `Setting` of a field; a field made without `setting()` gets a title from its name."""
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    ours: Any = extra.get("lathe", {})
+    return Setting(title=field.title or name.replace("_", " ").capitalize(), help=field.description or "", **ours)
+
+
+def cross_field(template: str, *fields: str, **values: object) -> PydanticCustomError:
+    """An error of a `model_validator` that belongs beside `fields`."""
+    return PydanticCustomError("cross_field", template, {**values, "fields": list(fields)})  # type: ignore[arg-type]
+
+
+class JobSpec(BaseModel):
+    """Settings that every kind of job has."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, protected_namespaces=())
+
+    seed: int = setting(
+        0, title="Seed", help="The same seed, data and machine give the same result.", group="Run", advanced=True, ge=0, le=2**31 - 1
+    )
+    cpu_slots: int | None = setting(
+        None,
+        title="CPU cores",
+        help="Cores that the job takes from the queue; it gets as many threads. Empty: half of the machine's.",
+        group="Run",
+        unit="cores",
+        advanced=True,
+        ge=1,
+        le=1024,
+    )
+
+    def total_steps(self, rows: int | None = None) -> int | None:
+        """Steps that the job will take, as far as the settings (and the rows of its dataset) tell."""
+        return None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A setting that points at something of the workspace: a model, a tokenizer or a dataset."""
+
+    field: str
+    pick: Pick
+    value: str
+
+    @property
+    def job_id(self) -> str | None:
+        """The job whose output it is (`job:<id>`), or None for a name or path."""
+        return self.value.removeprefix("job:").partition("@")[0] if self.value.startswith("job:") else None
+
+
+def references(spec: JobSpec) -> list[Reference]:
+    """All models, tokenizers and datasets a spec points at, in field order."""
+    found = []
+    for name, field in type(spec).model_fields.items():
+        pick, value = setting_of(field).pick, getattr(spec, name)
+        if pick and value and is_shown(setting_of(field), spec.model_dump()):
+            found.append(Reference(name, pick, value))
+    return found
+
+
+def is_shown(setting: Setting, values: Mapping[str, object]) -> bool:
+    """Whether a setting matters, given the values of the others (`shown_if`)."""
+    return all(values.get(k) in allowed for k, allowed in (setting.shown_if or {}).items())
+
+
+def spec_hash(kind: str, spec: JobSpec) -> str:
+    """sha256 over the resolved settings, so that equal jobs can be recognised."""
+    text = json.dumps([kind, spec.model_dump(mode="json")], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
