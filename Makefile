@@ -1,0 +1,73 @@
+# Thin on purpose: the set-up is tools/bootstrap.py, everything else is the `lathe` command.
+HOST ?= 127.0.0.1
+PORT ?= 8501
+SEED ?= 0
+
+# A Python named by the user is the one that .venv gets; otherwise the first that fits, and a .venv that is there is kept.
+EXACT := $(if $(filter command environment,$(firstword $(origin PYTHON))),--exact-python)
+PYTHON ?= $(or $(shell for p in python3.11 python3.12 python3; do \
+	  $$p -c '' >/dev/null 2>&1 && { echo $$p; break; }; done),no-python3-found)
+PY := .venv/bin/python
+MAKEFLAGS += --no-print-directory
+
+define bootstrap
+@python='$(PYTHON)'; command -v "$$python" >/dev/null || { \
+	  echo "No $$python on this machine. Install Python 3.11 and run the same command again, or name it:" \
+	       "make PYTHON=/path/to/python3.11 $@" >&2; exit 1; }; \
+	"$$python" tools/bootstrap.py $(EXACT)
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test test-fast lint format docs lock clean distclean
+
+help: ## Show these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo "  Variables: HOST, PORT, PLATFORM_HOME, SEED, PYTHON, LATHE_TORCH_INDEX (see README.md)"
+
+setup: ## Make .venv with everything that is pinned (the others do it, too)
+	$(bootstrap)
+
+demo: ## Train a small language model from nothing and watch it learn (SEED=0)
+	$(bootstrap)
+	@.venv/bin/lathe demo --seed $(SEED)
+
+run: ## Serve the web page (HOST=127.0.0.1 PORT=8501 PLATFORM_HOME=./workspace)
+	$(bootstrap)
+	@.venv/bin/lathe serve --host $(HOST) --port $(PORT)
+
+test: ## Run every test; installs what the tests need first
+	$(bootstrap) --with tests
+	@$(PY) -m pytest --durations=15
+
+test-fast: ## Run the tests that need no other process (under a minute)
+	$(bootstrap) --with python-tests
+	@$(PY) -m pytest tests/unit --durations=5
+
+lint: ## Check style, types, rooms, texts and that docs/reference is up to date
+	$(bootstrap) --with python-tests
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports
+	@$(if $(wildcard tools/check_words.py),$(PY) tools/check_words.py)
+	@$(if $(wildcard tools/write_reference.py),$(PY) tools/write_reference.py --check)
+
+format: ## Put the code into the agreed form
+	$(bootstrap) --with python-tests
+	@$(PY) -m ruff check --fix-only --quiet .
+	@$(PY) -m ruff format .
+
+docs: ## Write docs/reference from the specs
+	$(bootstrap)
+	@$(PY) tools/write_reference.py
+
+lock: ## Write constraints.txt anew from the requirement files
+	$(bootstrap) --with python-tests
+	@$(PY) tools/lock.py
+
+clean: ## Remove caches (not .venv, not the workspace)
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
+	@find . -path ./.venv -prune -o -path ./workspace -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
+
+distclean: clean ## Remove .venv and the set-up's logs, too
+	@rm -rf .venv .setup
