@@ -1,0 +1,88 @@
+"""A curve of any length as at most n buckets: minimum, mean and maximum, so that a spike of one point is seen at every zoom."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from platform_core.metrics.chunks import Column, Steps, Values
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Arrays of equal length. `exact`: each entry is one logged point (then all three values are it, NaN and Inf included);
+    else a bucket that starts at its step, over its finite values (NaN where it has none); `bad` counts the others."""
+
+    steps: Steps
+    minimum: Values
+    mean: Values
+    maximum: Values
+    exact: bool
+    bad: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Rows that can be summed up further: first step, minimum, maximum and sum of the finite values, how many, how many bad."""
+
+    steps: Steps
+    minimum: Values
+    maximum: Values
+    total: Values
+    count: NDArray[np.int64]
+    bad: NDArray[np.int64]
+
+
+def exact(column: Column) -> Curve:
+    """Every point as it is."""
+    steps, values = column
+    return Curve(steps, values, values, values, True, (~np.isfinite(values)).astype("i8"))
+
+
+def of_points(column: Column) -> Summary:
+    """One row a point."""
+    steps, values = column
+    finite = np.isfinite(values)
+    shown = np.where(finite, values, np.nan)
+    return Summary(steps, shown, shown, np.where(finite, values, 0.0), finite.astype("i8"), (~finite).astype("i8"))
+
+
+def of_chunks(
+    connection: sqlite3.Connection, key_id: int, low: int, high: int, origin: int, width: int, without: Sequence[int]
+) -> Summary:
+    """One row a bucket from the stored summaries of the chunks that start in low..high, but for those that start at `without`."""
+    skip = f"AND step0 NOT IN ({','.join(str(int(start)) for start in without)})" if without else ""
+    rows = connection.execute(
+        "SELECT min(step0), min(min), max(max), total(sum), sum(n-bad), sum(bad) FROM bucket"
+        f" WHERE key_id=? AND step0 BETWEEN ? AND ? {skip} GROUP BY (step0-?)/? ORDER BY 1",
+        (key_id, low, high, origin, width),
+    ).fetchall()
+    table = np.array(rows, "f8").reshape(-1, 6).T
+    steps = np.array([row[0] for row in rows], "i8")
+    return Summary(steps, table[1], table[2], table[3], table[4].astype("i8"), table[5].astype("i8"))
+
+
+def bucketed(parts: Sequence[Summary], origin: int, width: int) -> Curve:
+    """Sum parts up into buckets of `width` steps from `origin` on; empty buckets are left out."""
+    steps = np.concatenate([part.steps for part in parts])
+    order = np.argsort(steps, kind="stable")
+    group = (steps[order] - origin) // width
+    starts = np.flatnonzero(np.diff(group, prepend=group[:1] - 1))
+
+    def joined(name: str) -> NDArray[np.float64]:
+        column: NDArray[np.float64] = np.concatenate([getattr(part, name) for part in parts])[order]
+        return column
+
+    count = np.add.reduceat(joined("count"), starts)
+    with np.errstate(all="ignore"):
+        mean = np.add.reduceat(joined("total"), starts) / count
+    return Curve(
+        steps[order][starts],
+        np.fmin.reduceat(joined("minimum"), starts),
+        mean,
+        np.fmax.reduceat(joined("maximum"), starts),
+        False,
+        np.add.reduceat(joined("bad"), starts).astype("i8"),
+    )
