@@ -1,4 +1,4 @@
-"""Columns of one metric as compressed chunks with summaries: exact values, and a curve of any length at the same cost."""
+"""Columns of one metric as compressed chunks with summaries: exact values, and cheap curves of any length."""
 
 import math
 import sqlite3
@@ -90,7 +90,7 @@ def add(connection: sqlite3.Connection, key_id: int, column: Column, small: int)
 
 
 def put(connection: sqlite3.Connection, key_id: int, column: Column) -> None:
-    """Write one chunk and its summary, in place of the one with the same first step; a very long one becomes several."""
+    """Write one chunk and its summary, in place of the one with the same first step; a long one becomes several."""
     if len(column[0]) > 2 * CHUNK_STEPS:
         for start in range(0, len(column[0]), CHUNK_STEPS):
             put(connection, key_id, (column[0][start : start + CHUNK_STEPS], column[1][start : start + CHUNK_STEPS]))

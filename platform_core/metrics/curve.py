@@ -1,4 +1,4 @@
-"""A curve of any length as at most n buckets: minimum, mean and maximum, so that a spike of one point is seen at every zoom."""
+"""A curve of any length in few buckets, with minimum and maximum: a spike of one point is seen at every zoom."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -12,8 +12,11 @@ from platform_core.metrics.chunks import Column, Steps, Values
 
 @dataclass(frozen=True)
 class Curve:
-    """Arrays of equal length. `exact`: each entry is one logged point (then all three values are it, NaN and Inf included);
-    else a bucket that starts at its step, over its finite values (NaN where it has none); `bad` counts the others."""
+    """Arrays of equal length.
+
+    `exact`: each entry is one logged point, and all three values are it, NaN and infinities included. Else each is a
+    bucket that starts at its step, over its finite values (NaN where it has none); `bad` counts the others.
+    """
 
     steps: Steps
     minimum: Values
@@ -25,7 +28,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Summary:
-    """Rows that can be summed up further: first step, minimum, maximum and sum of the finite values, how many, how many bad."""
+    """Rows that can be summed up further: over finite values, `count` of them, and `bad` others."""
 
     steps: Steps
     minimum: Values
@@ -52,7 +55,7 @@ def of_points(column: Column) -> Summary:
 def of_chunks(
     connection: sqlite3.Connection, key_id: int, low: int, high: int, origin: int, width: int, without: Sequence[int]
 ) -> Summary:
-    """One row a bucket from the stored summaries of the chunks that start in low..high, but for those that start at `without`."""
+    """One row a bucket from the stored summaries of the chunks that start in low..high, but not at one of `without`."""
     skip = f"AND step0 NOT IN ({','.join(str(int(start)) for start in without)})" if without else ""
     rows = connection.execute(
         "SELECT min(step0), min(min), max(max), total(sum), sum(n-bad), sum(bad) FROM bucket"

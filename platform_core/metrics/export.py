@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TextIO
 
+from platform_core.metrics.chunks import Column
 from platform_core.metrics.reader import Reader
 from platform_core.metrics.schema import open_for_reading, unreadable
 
@@ -14,7 +15,7 @@ WINDOW_CHUNKS = 16
 
 
 def copy(path: Path, target: Path) -> None:
-    """Copy a store, also one that is being written, to `target`, which appears only when whole (`cp` would miss the -wal)."""
+    """Copy a store, also a live one, to `target`, which appears only when whole (`cp` would miss the -wal)."""
     partial = target.with_name(f".{target.name}.partial")
     partial.unlink(missing_ok=True)
     try:
@@ -34,7 +35,7 @@ def copy(path: Path, target: Path) -> None:
 def export_csv(path: Path, stream: TextIO) -> None:
     """Write `step,time,<name>,…`, one line a step, empty where a metric has no value there.
 
-    It goes through the run window by window, each a snapshot of its own, so that memory and the writer's -wal stay small.
+    It goes through the run in windows, each a snapshot of its own, so that memory and the writer's -wal stay small.
     Names that a spreadsheet would take for a formula get an apostrophe.
     """
     with Reader(path) as run:
@@ -46,12 +47,16 @@ def export_csv(path: Path, stream: TextIO) -> None:
         with Reader(path) as run:
             high = run.window_end(low, WINDOW_CHUNKS)
             steps, times = run.times(low, high)
-            columns = [dict(zip(*(part.tolist() for part in run.points(name, low, high)), strict=True)) for name in names]
+            columns = [_by_step(run.points(name, low, high)) for name in names]
         for step, time in zip(steps.tolist(), times.tolist(), strict=True):
             out.writerow([step, f"{time:.3f}", *(column.get(step, "") for column in columns)])
         if high is None:
             return
         low = high + 1
+
+
+def _by_step(column: Column) -> dict[int, float]:
+    return dict(zip(column[0].tolist(), column[1].tolist(), strict=True))
 
 
 def _harmless(name: str) -> str:

@@ -30,7 +30,7 @@ def clean_numbers(values: Mapping[str, object], known: Mapping[str, int]) -> dic
                 if isinstance(value, str | bytes):
                     continue
                 value = float(value)  # type: ignore[arg-type]
-            except Exception:  # a tensor with many values, a freed one, an int beyond float: whatever float() of it raises
+            except Exception:  # whatever float() of a tensor or a foreign object raises
                 continue
         if name not in known:
             name = clean_text(name)

@@ -57,7 +57,8 @@ class Pending:
             connection.execute("DELETE FROM vector WHERE step>?", (self.cut,))
         if self.rows or seal_all:
             tail = sealing.write(connection, tail, self.rows, seal_all)
-        connection.executemany("INSERT INTO event(time, step, level, kind, text, data) VALUES(?,?,?,?,?,?)", self.events)
+        event = "INSERT INTO event(time, step, level, kind, text, data) VALUES(?,?,?,?,?,?)"
+        connection.executemany(event, self.events)
         connection.executemany("INSERT INTO sample(time, step, data) VALUES(?,?,?)", self.samples)
         layouts: dict[tuple[str, str], int] = {}
         for (layout, step), (time, numbers) in self.vectors.items():

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from platform_core.metrics import chunks, curve
-from platform_core.metrics.chunks import FIRST_STEP, LAST_STEP, Column, Steps, Values
+from platform_core.metrics.chunks import FIRST_STEP, LAST_STEP, Column, Steps
 from platform_core.metrics.curve import Curve
 from platform_core.metrics.schema import TIME_KEY, TIME_NAME, open_for_reading, unreadable
 
@@ -46,7 +45,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Vectors:
-    """`values` (steps x names, float32): row i holds the numbers of step `steps[i]`, NaN for a name that step did not have."""
+    """`values` (steps x names, float32): row i is of step `steps[i]`, NaN for a name that step did not have."""
 
     names: list[str]
     steps: Steps
@@ -54,7 +53,7 @@ class Vectors:
 
 
 class Reader:
-    """One consistent snapshot: `with Reader(path) as run:`, ask, leave. A snapshot held open makes the writer's -wal grow.
+    """One consistent snapshot: `with Reader(path) as run:`, ask, leave; held open, it makes the writer's -wal grow.
 
     A missing or empty file reads as an empty run; a damaged or foreign one raises Problem.
     """
@@ -67,7 +66,7 @@ class Reader:
     def __enter__(self) -> "Reader":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -88,15 +87,14 @@ class Reader:
         first, last = FIRST_STEP if low is None else low, LAST_STEP if high is None else high
         with self._decoding():
             sealed = chunks.load(self._connection, self._key(name), first, last)
-            column = chunks.merge(_within(sealed, first, last), _within(self._tail_column(name), first, last))
-        return column
+            return chunks.merge(_within(sealed, first, last), _within(self._tail_column(name), first, last))
 
     def times(self, low: int | None = None, high: int | None = None) -> Column:
         """The wall time, in seconds since 1970, at which each step was (last) logged."""
         return self.points(TIME_NAME, low, high)
 
     def window_end(self, low: int | None, count: int) -> int | None:
-        """The last step of the next `count` chunks from `low` on, to go through a run piece by piece; None: take the rest."""
+        """The last step of the next `count` chunks from `low` on, to take a run in pieces; None: take the rest."""
         query = "SELECT step1 FROM bucket WHERE key_id=? AND step1>=? ORDER BY step0 LIMIT ?"
         ends = self._rows(query, TIME_KEY, FIRST_STEP if low is None else low, count)
         return int(ends[-1][0]) if len(ends) == count else None
@@ -137,12 +135,15 @@ class Reader:
             chosen,
             limit,
         )
-        return [Event(*row[:6], self._json(row[6])) for row in rows]
+        return [
+            Event(number, time, step, level, kind, text, self._json(data))
+            for number, time, step, level, kind, text, data in rows
+        ]
 
     def samples(
         self, limit: int = 50, before_id: int | None = None, step: int | None = None, search: str | None = None
     ) -> list[Sample]:
-        """Samples, newest first: older than `before_id`, of one step, with a field that contains `search` (any ASCII case)."""
+        """Samples, newest first: older than `before_id`, of one step, with `search` in a field (in any ASCII case)."""
         wanted = "(?1 IS NULL OR id<?1) AND (?2 IS NULL OR step=?2)"
         if search:
             wanted += " AND EXISTS(SELECT 1 FROM json_tree(data) WHERE instr(lower(atom), lower(?4)))"
@@ -150,7 +151,7 @@ class Reader:
             f"SELECT id, time, step, data FROM sample WHERE {wanted} ORDER BY id DESC LIMIT ?3",
             *(before_id, step, limit, *([search] if search else [])),
         )
-        return [Sample(*row[:3], self._json(row[3])) for row in rows]
+        return [Sample(number, time, at, self._json(data)) for number, time, at, data in rows]
 
     def vectors(self, key: str, low: int | None = None, high: int | None = None) -> Vectors:
         """All vectors of a key in low..high as one matrix."""

@@ -1,10 +1,10 @@
-"""Tables of a job's `metrics.sqlite`, and how it is opened. Everything but `chunk` and `vector` reads well in the sqlite3 tool.
+"""Tables of a job's `metrics.sqlite`, and how it is opened. All but `chunk` and `vector` reads well in sqlite3.
 
-    key       one row a metric, with its latest value
-    tail      one row a step for the newest steps: JSON {name: value}; NaN and infinities are strings
-    bucket    step range, minimum, maximum, sum and last value of each sealed chunk
-    chunk     the values of a bucket: an item-size byte and the zlib-compressed, byte-shuffled numbers
-    curve     a view: the whole run, one line a bucket        recent   a view: the tail, one line a value
+key       one row a metric, with its latest value
+tail      one row a step for the newest steps: JSON {name: value}; NaN and infinities are strings
+bucket    step range, minimum, maximum, sum and last value of each sealed chunk
+chunk     the values of a bucket: an item-size byte and the zlib-compressed, byte-shuffled numbers
+curve     a view: the whole run, one line a bucket        recent   a view: the tail, one line a value
 """
 
 import sqlite3
@@ -23,7 +23,8 @@ CREATE TABLE tail(step INTEGER PRIMARY KEY, time REAL NOT NULL, data TEXT NOT NU
 CREATE TABLE bucket(key_id INT, step0 INT, step1 INT, n INT, bad INT, min REAL, max REAL, sum REAL, last REAL,
                     PRIMARY KEY(key_id, step0)) WITHOUT ROWID;
 CREATE TABLE chunk(key_id INT, step0 INT, steps BLOB, vals BLOB, PRIMARY KEY(key_id, step0));
-CREATE TABLE event(id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL, step INT, level TEXT, kind TEXT, text TEXT, data TEXT);
+CREATE TABLE event(id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL, step INT, level TEXT, kind TEXT, text TEXT,
+                   data TEXT);
 CREATE TABLE sample(id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL, step INT, data TEXT);
 CREATE INDEX sample_step ON sample(step);
 CREATE TABLE layout(id INTEGER PRIMARY KEY, key TEXT NOT NULL, names TEXT NOT NULL, UNIQUE(key, names));
@@ -58,7 +59,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open one snapshot of a store, read-only; a missing or empty file is an empty run; raises Problem for any other file."""
+    """Open one snapshot of a store, read-only; a missing or empty file is an empty run, any other a Problem."""
     connection: sqlite3.Connection | None = None
     try:
         if path.is_file() and path.stat().st_size:
@@ -108,12 +109,12 @@ def _open_snapshot(path: Path) -> sqlite3.Connection:
 
 
 def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether the tables are there; False for a database without any table; raises Problem for a foreign or newer one."""
+    """Whether the tables are there; False for a database without any; raises Problem for a foreign or newer one."""
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if application == APPLICATION_ID and version > VERSION:
         raise Problem(
-            "{file} was written by a newer version of this program (format {version}, known here: {known}). Update first.",
+            "{file} was written by a newer version of this program (format {version}, not {known}): update this one.",
             file=str(path),
             version=version,
             known=VERSION,
@@ -121,7 +122,7 @@ def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
     if application == APPLICATION_ID:
         return True
     if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        raise Problem("{file} is a database of another program, not the metrics of a job. Move it away.", file=str(path))
+        raise Problem("{file} is a database of another program, not a job's metrics: move it away.", file=str(path))
     return False
 
 

@@ -42,7 +42,7 @@ def read_tail(connection: sqlite3.Connection) -> Tail:
 
 
 def write(connection: sqlite3.Connection, tail: Tail, new: Mapping[int, Row], seal_all: bool = False) -> Tail:
-    """Store new rows (already merged with those of the same step) and seal the oldest when there are enough; the new tail."""
+    """Store new rows (merged with those of the same step) and seal the oldest when there are enough; the new tail."""
     width = max([tail.width, *(len(values) for _, values in new.values())])
     after = Tail({**tail.rows, **new}, dict(tail.keys), width)
     _update_latest(connection, after.keys, new)
@@ -94,16 +94,20 @@ def _seal(connection: sqlite3.Connection, tail: Tail, steps: Sequence[int]) -> N
         for name in names:
             columns[name] = (steps, [rows[step][1][name] for step in steps])
     else:
-        sparse: dict[str, tuple[list[int], list[float]]] = {}
-        for step in steps:
-            for name, value in rows[step][1].items():
-                at, values = sparse.setdefault(name, ([], []))
-                at.append(step)
-                values.append(value)
-        columns.update(sparse)
+        columns.update(_sparse_columns(rows, steps))
     for name, (at, values) in columns.items():
         key_id = TIME_KEY if name == TIME_NAME else tail.keys[name]
         chunks.add(connection, key_id, (np.asarray(at, "i8"), np.asarray(values, "f8")), small)
+
+
+def _sparse_columns(rows: Mapping[int, Row], steps: Sequence[int]) -> dict[str, tuple[list[int], list[float]]]:
+    columns: dict[str, tuple[list[int], list[float]]] = {}
+    for step in steps:
+        for name, value in rows[step][1].items():
+            at, values = columns.setdefault(name, ([], []))
+            at.append(step)
+            values.append(value)
+    return columns
 
 
 def _row_json(values: dict[str, float]) -> str:

@@ -1,4 +1,4 @@
-"""The write side of a job's metrics, used by its runner: calls only append to a queue, one thread stores twice a second."""
+"""The write side of a job's metrics, used by its runner: calls only append to a queue, a thread stores it."""
 
 import json
 import sqlite3
@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,8 @@ from platform_core.metrics.sealing import read_tail
 class Writer:
     """The only writer of one `metrics.sqlite`. Make it in the process that logs (threads do not survive a fork).
 
-    The constructor raises Problem for a foreign or damaged file; no other call raises. What cannot be stored now (disk full,
-    file locked) is kept and tried again; what can never be stored (a step that is no number) is counted in `rejected`.
+    The constructor raises Problem for a foreign or damaged file; no other call raises. What cannot be stored now (disk
+    full, file locked) is kept and tried again; what never can be (a step that is no number) is counted in `rejected`.
     """
 
     def __init__(self, path: Path, every: float = 0.5) -> None:
@@ -68,7 +67,7 @@ class Writer:
         self._report("sample", lambda: (now(), clean_step(step), to_json(fields)))
 
     def vector(self, key: str, step: int, names: Sequence[str], values: Sequence[float]) -> None:
-        """Store one float32 per name for a step, such as the gradient norm of each layer; the same step again replaces it."""
+        """Store one float32 per name, such as the gradient norm of each layer; the same step again replaces it."""
 
         def row() -> tuple[object, ...]:
             numbers = np.array(values, "f4")
@@ -89,8 +88,12 @@ class Writer:
         False when it could not be stored yet: it is then done before anything that is logged later.
         """
         with self._lock:
-            self._take_over()
-            self._pending.cut_after(clean_step(step))
+            try:
+                self._take_over()
+                self._pending.cut_after(clean_step(step))
+            except (TypeError, ValueError, OverflowError):
+                self.rejected += 1
+                return False
             return self.flush()
 
     def flush(self) -> bool:
@@ -116,7 +119,7 @@ class Writer:
     def __enter__(self) -> "Writer":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _report(self, kind: str, row: Callable[[], tuple[Any, ...]]) -> None:
@@ -165,7 +168,7 @@ class Writer:
         return True
 
     def _tidy(self) -> None:
-        # After a short run most pages once held the tail. Without WAL the one file is the run, in a read-only folder too.
+        # After a short run most pages once held the tail. Without WAL the file alone is the run, read-only folders too.
         self._connection.execute("PRAGMA busy_timeout=1000")
         free, pages = self._connection.execute(
             "SELECT freelist_count, page_count FROM pragma_freelist_count, pragma_page_count"
