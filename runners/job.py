@@ -62,7 +62,10 @@ def load_run(folder: Path) -> Run:
     attempts = sorted((int(p.name) for p in (folder / "attempts").glob("*") if p.name.isdigit()), reverse=True)
     data = read_json(folder / "attempts" / str(attempts[0]) / "run.json") if attempts else None
     if data is None:
-        raise Problem("{folder} is not a job folder with an attempt to run: start the job with `lathe jobs start`.", folder=str(folder))
+        raise Problem(
+            "{folder} is not a job folder with an attempt to run: start the job with `lathe jobs start`.",
+            folder=str(folder),
+        )
     kind = str(data["kind"])
     paths = data["paths"]
     assert isinstance(paths, dict)
@@ -80,7 +83,9 @@ def load_run(folder: Path) -> Run:
 
 def run_job(folder: Path, work: Work) -> int:
     """Run one attempt to its end and leave `result.json`; the exit code: 0 completed, stopped or paused, 1 failed."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True
+    )
     started = monotonic()
     run = load_run(folder)
     report = Report(folder / "metrics.sqlite")
@@ -121,11 +126,17 @@ def explain(error: BaseException) -> Text:
     while link is not None and link not in chain:
         chain.append(link)
         link = link.__cause__ or link.__context__
-    if any(isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(e) for e in chain):
-        return text("The disk is full: free some space and start the job again; it goes on from its last whole checkpoint.")
+    if any(
+        (isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT)) or "No space left" in str(e) for e in chain
+    ):
+        return text(
+            "The disk is full: free some space and start the job again; it goes on from its last whole checkpoint."
+        )
     if any(isinstance(e, MemoryError) or type(e).__name__ == "OutOfMemoryError" for e in chain):
         return text("Memory ran out: take a smaller batch size or sequence length, or turn gradient checkpointing on.")
     if isinstance(error, KeyboardInterrupt | SystemExit):
         return text("The runner was interrupted: start the job again; it goes on from its last whole checkpoint.")
     first = str(error).strip().split("\n")[0][:300]
-    return text("The program broke with {kind}: {message}. The log has the details.", kind=type(error).__name__, message=first)
+    return text(
+        "The program broke with {kind}: {message}. The log has the details.", kind=type(error).__name__, message=first
+    )

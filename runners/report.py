@@ -58,7 +58,9 @@ class Report:
         began, first = self._began
         done, left = step - first, max(total - step, 0)
         eta = (now - began) / done * left if done > 0 else None
-        self.writer.progress(step=step, total_steps=total, eta_seconds=None if eta is None else round(eta, 1), phase="running", **more)
+        self.writer.progress(
+            step=step, total_steps=total, eta_seconds=None if eta is None else round(eta, 1), phase="running", **more
+        )
 
     def resume_at(self, step: int) -> None:
         """Forget what an earlier attempt reported after `step`: those steps run again."""

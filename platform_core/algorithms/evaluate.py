@@ -11,28 +11,70 @@ from platform_core.rewards.exact_match import EXTRACT_LABELS, Extract
 
 class EvaluateSpec(JobSpec):
     model: str = setting(title="Model", help="The model that is judged.", pick="model")
-    dataset: str = setting(title="Evaluation set", help="Prompts with reference answers that the model has not seen.", pick="dataset")
+    dataset: str = setting(
+        title="Evaluation set", help="Prompts with reference answers that the model has not seen.", pick="dataset"
+    )
     answer_extraction: Extract = setting(
         "last_number", title="Answer is", help="Where in a completion the answer stands.", labels=EXTRACT_LABELS
     )
     answer_marker: str = setting(
-        "#", title="Marker", help="The answer follows the last one.", min_length=1, max_length=64, shown_if={"answer_extraction": ("marker",)}
+        "#",
+        title="Marker",
+        help="The answer follows the last one.",
+        min_length=1,
+        max_length=64,
+        shown_if={"answer_extraction": ("marker",)},
     )
-    greedy: bool = setting(True, title="Greedy", help="One answer a question, the most probable token each time: exact match.")
+    greedy: bool = setting(
+        True, title="Greedy", help="One answer a question, the most probable token each time: exact match."
+    )
     samples: int = setting(
-        0, title="Sampled answers", help="Answers a question at the temperature below: sampled accuracy. 0: none.", unit="answers", ge=0, le=256
+        0,
+        title="Sampled answers",
+        help="Answers a question at the temperature below: sampled accuracy. 0: none.",
+        unit="answers",
+        ge=0,
+        le=256,
     )
-    temperature: float = setting(1.0, title="Temperature", help="Of the sampled answers.", gt=0, le=5, step=0.1, advanced=True, group="Generation")
+    temperature: float = setting(
+        1.0,
+        title="Temperature",
+        help="Of the sampled answers.",
+        gt=0,
+        le=5,
+        step=0.1,
+        advanced=True,
+        group="Generation",
+    )
     max_new_tokens: int = setting(
-        256, title="Answer length", help="Tokens that the model may write.", unit="tokens", group="Generation", ge=1, le=1_000_000
+        256,
+        title="Answer length",
+        help="Tokens that the model may write.",
+        unit="tokens",
+        group="Generation",
+        ge=1,
+        le=1_000_000,
     )
-    batch_size: int = setting(32, title="Batch size", help="Questions answered at once.", unit="rows", group="Generation", advanced=True, ge=1, le=65_536)
-    max_rows: int | None = setting(None, title="Rows used", help="Empty: all rows.", unit="rows", group="Generation", advanced=True, ge=1)
+    batch_size: int = setting(
+        32,
+        title="Batch size",
+        help="Questions answered at once.",
+        unit="rows",
+        group="Generation",
+        advanced=True,
+        ge=1,
+        le=65_536,
+    )
+    max_rows: int | None = setting(
+        None, title="Rows used", help="Empty: all rows.", unit="rows", group="Generation", advanced=True, ge=1
+    )
 
     @model_validator(mode="after")
     def asks_something(self) -> EvaluateSpec:
         if not self.greedy and not self.samples:
-            raise cross_field("Nothing to measure: turn greedy on, or ask for at least one sampled answer.", "greedy", "samples")
+            raise cross_field(
+                "Nothing to measure: turn greedy on, or ask for at least one sampled answer.", "greedy", "samples"
+            )
         return self
 
 

@@ -23,7 +23,13 @@ class GRPOSpec(TrainingSpec):
         labels=EXTRACT_LABELS,
     )
     answer_marker: str = setting(
-        "#", title="Marker", help="The answer follows the last one.", group="Reward", min_length=1, max_length=64, shown_if={"answer_extraction": ("marker",)}
+        "#",
+        title="Marker",
+        help="The answer follows the last one.",
+        group="Reward",
+        min_length=1,
+        max_length=64,
+        shown_if={"answer_extraction": ("marker",)},
     )
     learning_rate: float = setting(
         1e-6,
@@ -36,16 +42,41 @@ class GRPOSpec(TrainingSpec):
         recommended=(1e-6, 1e-5),
     )
     batch_size: int = setting(
-        16, title="Batch size", help="Completions in one forward pass; a multiple of the group size.", group="Optimizer", unit="completions", ge=2, le=65_536
+        16,
+        title="Batch size",
+        help="Completions in one forward pass; a multiple of the group size.",
+        group="Optimizer",
+        unit="completions",
+        ge=2,
+        le=65_536,
     )
     num_generations: int = setting(
-        8, title="Group size", help="Completions for each prompt; their mean reward is the baseline.", group="Rollout", ge=2, le=1024, recommended=(4, 16)
+        8,
+        title="Group size",
+        help="Completions for each prompt; their mean reward is the baseline.",
+        group="Rollout",
+        ge=2,
+        le=1024,
+        recommended=(4, 16),
     )
     max_completion_length: int = setting(
-        256, title="Completion length", help="Tokens that the model may write.", group="Rollout", unit="tokens", ge=1, le=1_000_000
+        256,
+        title="Completion length",
+        help="Tokens that the model may write.",
+        group="Rollout",
+        unit="tokens",
+        ge=1,
+        le=1_000_000,
     )
     temperature: float = setting(
-        1.0, title="Temperature", help="Sampling temperature of the rollouts.", group="Rollout", gt=0, le=5, step=0.1, recommended=(0.7, 1.2)
+        1.0,
+        title="Temperature",
+        help="Sampling temperature of the rollouts.",
+        group="Rollout",
+        gt=0,
+        le=5,
+        step=0.1,
+        recommended=(0.7, 1.2),
     )
     kl_coef: float = setting(
         0.0,
@@ -59,7 +90,14 @@ class GRPOSpec(TrainingSpec):
         recommended=(0.0, 0.1),
     )
     clip_epsilon: float = setting(
-        0.2, title="Clip range", help="PPO-style clip ε of the probability ratio.", group="Rollout", advanced=True, gt=0, lt=1, step=0.05
+        0.2,
+        title="Clip range",
+        help="PPO-style clip ε of the probability ratio.",
+        group="Rollout",
+        advanced=True,
+        gt=0,
+        lt=1,
+        step=0.05,
     )
     loss_type: Literal["dapo", "grpo", "dr_grpo", "bnpo"] = setting(
         "dapo",

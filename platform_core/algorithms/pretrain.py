@@ -16,7 +16,10 @@ SCRATCH = {"start": ("scratch",)}
 
 class PretrainSpec(TrainingSpec):
     start: Literal["scratch", "model"] = setting(
-        "scratch", title="Start from", help="Fresh random weights, or a model of the library.", labels={"scratch": "Scratch", "model": "A model"}
+        "scratch",
+        title="Start from",
+        help="Fresh random weights, or a model of the library.",
+        labels={"scratch": "Scratch", "model": "A model"},
     )
     tokenizer: str | None = setting(
         None,
@@ -29,40 +32,124 @@ class PretrainSpec(TrainingSpec):
         None, title="Model", help="The model whose training goes on.", pick="model", shown_if={"start": ("model",)}
     )
     dataset: str = setting(title="Dataset", help="Plain texts (`text` in every row).", pick="dataset")
-    family: Family = setting("llama", title="Architecture", help="The layout of the network.", group="Model", labels=FAMILIES, shown_if=SCRATCH)
-    hidden_size: int = setting(64, title="Hidden size", help="Width of the residual stream.", group="Model", ge=8, le=65_536, step=8, shown_if=SCRATCH)
+    family: Family = setting(
+        "llama",
+        title="Architecture",
+        help="The layout of the network.",
+        group="Model",
+        labels=FAMILIES,
+        shown_if=SCRATCH,
+    )
+    hidden_size: int = setting(
+        64,
+        title="Hidden size",
+        help="Width of the residual stream.",
+        group="Model",
+        ge=8,
+        le=65_536,
+        step=8,
+        shown_if=SCRATCH,
+    )
     layers: int = setting(2, title="Layers", help="Transformer blocks.", group="Model", ge=1, le=1024, shown_if=SCRATCH)
-    heads: int = setting(4, title="Heads", help="Attention heads; they divide the hidden size.", group="Model", ge=1, le=1024, shown_if=SCRATCH)
+    heads: int = setting(
+        4,
+        title="Heads",
+        help="Attention heads; they divide the hidden size.",
+        group="Model",
+        ge=1,
+        le=1024,
+        shown_if=SCRATCH,
+    )
     kv_heads: int = setting(
-        4, title="KV heads", help="Shared key/value heads (grouped-query attention); they divide the heads.", group="Model", ge=1, le=1024, shown_if=SCRATCH
+        4,
+        title="KV heads",
+        help="Shared key/value heads (grouped-query attention); they divide the heads.",
+        group="Model",
+        ge=1,
+        le=1024,
+        shown_if=SCRATCH,
     )
     intermediate_size: int = setting(
-        256, title="MLP size", help="Width inside the MLP; usually 2.7 to 4 times the hidden size.", group="Model", ge=8, le=1_000_000, shown_if=SCRATCH
+        256,
+        title="MLP size",
+        help="Width inside the MLP; usually 2.7 to 4 times the hidden size.",
+        group="Model",
+        ge=8,
+        le=1_000_000,
+        shown_if=SCRATCH,
     )
     context_length: int = setting(
-        128, title="Context length", help="Positions that the model can see.", group="Model", unit="tokens", ge=8, le=10_000_000, shown_if=SCRATCH
+        128,
+        title="Context length",
+        help="Positions that the model can see.",
+        group="Model",
+        unit="tokens",
+        ge=8,
+        le=10_000_000,
+        shown_if=SCRATCH,
     )
     tie_embeddings: bool = setting(
-        True, title="Tie embeddings", help="Input and output embeddings share their weights; right for small models.", group="Model", shown_if=SCRATCH
+        True,
+        title="Tie embeddings",
+        help="Input and output embeddings share their weights; right for small models.",
+        group="Model",
+        shown_if=SCRATCH,
     )
-    experts: int = setting(8, title="Experts", help="Expert MLPs a layer.", group="Model", ge=2, le=1024, shown_if={**SCRATCH, "family": ("qwen3_moe",)})
+    experts: int = setting(
+        8,
+        title="Experts",
+        help="Expert MLPs a layer.",
+        group="Model",
+        ge=2,
+        le=1024,
+        shown_if={**SCRATCH, "family": ("qwen3_moe",)},
+    )
     experts_per_token: int = setting(
-        2, title="Experts a token", help="Experts that each token is sent to.", group="Model", ge=1, le=64, shown_if={**SCRATCH, "family": ("qwen3_moe",)}
+        2,
+        title="Experts a token",
+        help="Experts that each token is sent to.",
+        group="Model",
+        ge=1,
+        le=64,
+        shown_if={**SCRATCH, "family": ("qwen3_moe",)},
     )
     moe_intermediate_size: int = setting(
-        64, title="Expert size", help="Width inside each expert.", group="Model", ge=8, le=1_000_000, shown_if={**SCRATCH, "family": ("qwen3_moe",)}
+        64,
+        title="Expert size",
+        help="Width inside each expert.",
+        group="Model",
+        ge=8,
+        le=1_000_000,
+        shown_if={**SCRATCH, "family": ("qwen3_moe",)},
     )
     learning_rate: float = setting(
-        1e-3, title="Learning rate", help="Peak step size of AdamW; small models bear more.", group="Optimizer", gt=0, le=1, scientific=True, recommended=(1e-4, 1e-2)
+        1e-3,
+        title="Learning rate",
+        help="Peak step size of AdamW; small models bear more.",
+        group="Optimizer",
+        gt=0,
+        le=1,
+        scientific=True,
+        recommended=(1e-4, 1e-2),
     )
     max_length: int = setting(
-        64, title="Sequence length", help="Tokens in one row of a batch; texts are packed into rows of this length.", group="Optimizer", unit="tokens", ge=8, le=10_000_000
+        64,
+        title="Sequence length",
+        help="Tokens in one row of a batch; texts are packed into rows of this length.",
+        group="Optimizer",
+        unit="tokens",
+        ge=8,
+        le=10_000_000,
     )
-    batch_size: int = setting(16, title="Batch size", help="Packed rows in one forward pass.", group="Optimizer", unit="rows", ge=1, le=65_536)
+    batch_size: int = setting(
+        16, title="Batch size", help="Packed rows in one forward pass.", group="Optimizer", unit="rows", ge=1, le=65_536
+    )
 
     def architecture(self, vocab_size: int) -> Architecture:
         """The network that these settings make with a tokenizer of `vocab_size` tokens."""
-        return Architecture(vocab_size=vocab_size, **self.model_dump(include=set(Architecture.model_fields) - {"vocab_size"}))
+        return Architecture(
+            vocab_size=vocab_size, **self.model_dump(include=set(Architecture.model_fields) - {"vocab_size"})
+        )
 
     def total_steps(self, rows: int | None = None) -> int | None:
         return self.max_steps  # packing: the rows of an epoch are known only after tokenizing
@@ -74,7 +161,10 @@ class PretrainSpec(TrainingSpec):
                 raise cross_field("Choose the model whose training goes on, or start from scratch.", "model")
             return self
         if not self.tokenizer:
-            raise cross_field("A model from scratch needs a tokenizer: choose one, or train one first (kind “Tokenizer”).", "tokenizer")
+            raise cross_field(
+                "A model from scratch needs a tokenizer: choose one, or train one first (kind “Tokenizer”).",
+                "tokenizer",
+            )
         if self.hidden_size % self.heads:
             raise cross_field(
                 "{heads} heads do not divide the hidden size {hidden_size}: take a divisor such as {good}.",
@@ -92,7 +182,12 @@ class PretrainSpec(TrainingSpec):
                 width=self.hidden_size // self.heads,
             )
         if self.heads % self.kv_heads:
-            raise cross_field("{kv_heads} KV heads do not divide the {heads} heads.", "kv_heads", kv_heads=self.kv_heads, heads=self.heads)
+            raise cross_field(
+                "{kv_heads} KV heads do not divide the {heads} heads.",
+                "kv_heads",
+                kv_heads=self.kv_heads,
+                heads=self.heads,
+            )
         if self.max_length > self.context_length:
             raise cross_field(
                 "Sequences of {max_length} tokens are longer than the model's context of {context_length}.",

@@ -21,13 +21,30 @@ class SFTSpec(TrainingSpec):
         recommended=(1e-5, 5e-5),
     )
     batch_size: int = setting(
-        8, title="Batch size", help="Rows in one forward pass (micro batch).", group="Optimizer", unit="rows", ge=1, le=65_536, recommended=(4, 32)
+        8,
+        title="Batch size",
+        help="Rows in one forward pass (micro batch).",
+        group="Optimizer",
+        unit="rows",
+        ge=1,
+        le=65_536,
+        recommended=(4, 32),
     )
     max_length: int = setting(
-        1024, title="Sequence length", help="Longer rows are cut at the end.", group="Optimizer", unit="tokens", ge=8, le=10_000_000
+        1024,
+        title="Sequence length",
+        help="Longer rows are cut at the end.",
+        group="Optimizer",
+        unit="tokens",
+        ge=8,
+        le=10_000_000,
     )
     completion_only_loss: bool = setting(
-        True, title="Loss on answers only", help="Off: the prompt's tokens carry loss, too.", group="Optimizer", advanced=True
+        True,
+        title="Loss on answers only",
+        help="Off: the prompt's tokens carry loss, too.",
+        group="Optimizer",
+        advanced=True,
     )
 
 

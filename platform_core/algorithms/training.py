@@ -22,10 +22,22 @@ class TrainingSpec(JobSpec):
         le=100_000_000,
     )
     epochs: float = setting(
-        1.0, title="Epochs", help="Passes over the dataset; ignored when steps are given.", gt=0, le=10_000, step=0.5, recommended=(1, 5)
+        1.0,
+        title="Epochs",
+        help="Passes over the dataset; ignored when steps are given.",
+        gt=0,
+        le=10_000,
+        step=0.5,
+        recommended=(1, 5),
     )
     batch_size: int = setting(
-        8, title="Batch size", help="Rows in one forward pass (micro batch).", group="Optimizer", unit="rows", ge=1, le=65_536
+        8,
+        title="Batch size",
+        help="Rows in one forward pass (micro batch).",
+        group="Optimizer",
+        unit="rows",
+        ge=1,
+        le=65_536,
     )
     gradient_accumulation_steps: int = setting(
         1,
@@ -54,28 +66,68 @@ class TrainingSpec(JobSpec):
         },
     )
     warmup_steps: int = setting(
-        0, title="Warm-up", help="Steps in which the learning rate rises from zero.", group="Optimizer", unit="steps", advanced=True, ge=0
+        0,
+        title="Warm-up",
+        help="Steps in which the learning rate rises from zero.",
+        group="Optimizer",
+        unit="steps",
+        advanced=True,
+        ge=0,
     )
     weight_decay: float = setting(
-        0.01, title="Weight decay", help="Decoupled weight decay of AdamW.", group="Optimizer", advanced=True, ge=0, le=1, step=0.01
+        0.01,
+        title="Weight decay",
+        help="Decoupled weight decay of AdamW.",
+        group="Optimizer",
+        advanced=True,
+        ge=0,
+        le=1,
+        step=0.01,
     )
     adam_beta2: float = setting(
-        0.999, title="Adam β₂", help="Decay of the second moment.", group="Optimizer", advanced=True, gt=0, lt=1, step=0.001
+        0.999,
+        title="Adam β₂",
+        help="Decay of the second moment.",
+        group="Optimizer",
+        advanced=True,
+        gt=0,
+        lt=1,
+        step=0.001,
     )
     max_grad_norm: float = setting(
-        1.0, title="Gradient clipping", help="Gradients are scaled down to this norm; 0 turns it off.", group="Optimizer", advanced=True, ge=0, step=0.1
+        1.0,
+        title="Gradient clipping",
+        help="Gradients are scaled down to this norm; 0 turns it off.",
+        group="Optimizer",
+        advanced=True,
+        ge=0,
+        step=0.1,
     )
     dtype: Literal["float32", "bfloat16"] = setting(
-        "float32", title="Compute type", help="float32 is exact on a CPU; bfloat16 halves memory on GPUs.", group="Run", advanced=True
+        "float32",
+        title="Compute type",
+        help="float32 is exact on a CPU; bfloat16 halves memory on GPUs.",
+        group="Run",
+        advanced=True,
     )
     gradient_checkpointing: bool = setting(
-        False, title="Gradient checkpointing", help="Less memory, about a third more compute.", group="Run", advanced=True
+        False,
+        title="Gradient checkpointing",
+        help="Less memory, about a third more compute.",
+        group="Run",
+        advanced=True,
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = setting(
         "auto", title="Device", help="auto: a GPU when there is one, else the CPU.", group="Run", advanced=True
     )
     logging_steps: int = setting(
-        1, title="Report every", help="Steps between two points of the curves.", group="Run", unit="steps", advanced=True, ge=1
+        1,
+        title="Report every",
+        help="Steps between two points of the curves.",
+        group="Run",
+        unit="steps",
+        advanced=True,
+        ge=1,
     )
     save_every: int | None = setting(
         None,

@@ -53,7 +53,8 @@ def setting_of(field: FieldInfo, name: str = "") -> Setting:
 
 def cross_field(template: str, *fields: str, **values: object) -> PydanticCustomError:
     """An error of a `model_validator` that belongs beside `fields`."""
-    return PydanticCustomError("cross_field", template, {**values, "fields": list(fields)})  # type: ignore[arg-type]
+    context = {**values, "fields": list(fields), "template": template}
+    return PydanticCustomError("cross_field", template, context)
 
 
 class JobSpec(BaseModel):
@@ -62,7 +63,13 @@ class JobSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_assignment=True, protected_namespaces=())
 
     seed: int = setting(
-        0, title="Seed", help="The same seed, data and machine give the same result.", group="Run", advanced=True, ge=0, le=2**31 - 1
+        0,
+        title="Seed",
+        help="The same seed, data and machine give the same result.",
+        group="Run",
+        advanced=True,
+        ge=0,
+        le=2**31 - 1,
     )
     cpu_slots: int | None = setting(
         None,

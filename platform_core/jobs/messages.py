@@ -1,0 +1,125 @@
+"""Validation in our words: Pydantic's errors as sentences about a setting, for the form and the command line alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from platform_core.errors import Text, text
+from platform_core.jobs.spec import JobSpec, Setting, setting_of
+
+Level = Literal["missing", "error", "warning"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence about a spec; `fields` are the settings beside which it stands (empty: about the whole)."""
+
+    level: Level
+    text: Text
+    fields: tuple[str, ...] = ()
+
+
+def validate(spec_class: type[JobSpec], values: Mapping[str, Any]) -> tuple[JobSpec | None, list[Finding]]:
+    """The spec, or None with what is wrong; recommended ranges that are left come as warnings."""
+    try:
+        spec = spec_class.model_validate(dict(values))
+    except ValidationError as error:
+        return None, explain(spec_class, error)
+    return spec, outside_recommended(spec)
+
+
+def explain(spec_class: type[JobSpec], error: ValidationError) -> list[Finding]:
+    """One finding for each error of a validation."""
+    findings = []
+    for e in error.errors(include_url=False):
+        name = str(e["loc"][0]) if e["loc"] else ""
+        field = spec_class.model_fields.get(name)
+        ctx: dict[str, Any] = dict(e.get("ctx", {}))
+        if e["type"] == "cross_field":
+            fields = tuple(ctx.pop("fields", ()))
+            template = str(ctx.pop("template", "")) or None
+            findings.append(Finding("error", Text(template, ctx) if template else Text(e["msg"]), fields))
+        elif field is None:
+            known = ", ".join(spec_class.model_fields)
+            findings.append(
+                Finding(
+                    "error",
+                    text("“{name}” is not a setting of this kind of job; known are {known}.", name=name, known=known),
+                )
+            )
+        else:
+            level: Level = "missing" if _is_missing(e) else "error"
+            findings.append(Finding(level, sentence(setting_of(field, name), e["type"], ctx, e.get("input")), (name,)))
+    return findings
+
+
+def sentence(setting: Setting, kind: str, ctx: Mapping[str, Any], value: object) -> Text:
+    """What is wrong with the value of one setting."""
+    title, shown = setting.title, str(value)[:60]
+    if kind == "missing" or value is None or value == "":
+        return text("{title} is needed.", title=title)
+    if (
+        kind in ("less_than_equal", "less_than")
+        and setting.scientific
+        and re.fullmatch(r"\s*[\d.]+[eE]\d+\s*", str(value))
+    ):
+        guess = re.sub(r"[eE]", "e-", str(value)).strip()
+        return text("{title} is {value}, far above 1: did you mean {guess}?", title=title, value=shown, guess=guess)
+    limits = {
+        "greater_than": ("{title} must be greater than {limit}; it is {value}.", "gt"),
+        "greater_than_equal": ("{title} must be at least {limit}; it is {value}.", "ge"),
+        "less_than": ("{title} must be less than {limit}; it is {value}.", "lt"),
+        "less_than_equal": ("{title} must be at most {limit}; it is {value}.", "le"),
+    }
+    if kind in limits:
+        template, key = limits[kind]
+        return text(template, title=title, limit=ctx[key], value=shown)
+    if kind.startswith("float") or kind == "finite_number":
+        example = "2e-5" if setting.scientific else "0.1"
+        return text(
+            "{title} must be a number such as {example}; “{value}” is none.", title=title, example=example, value=shown
+        )
+    if kind.startswith("int"):
+        return text("{title} must be a whole number; “{value}” is none.", title=title, value=shown)
+    if kind == "literal_error":
+        return text(
+            "{title} must be one of {choices}; it is “{value}”.", title=title, choices=ctx["expected"], value=shown
+        )
+    if kind.startswith("bool"):
+        return text("{title} must be on or off (true or false); it is “{value}”.", title=title, value=shown)
+    if kind.startswith("string_too_short"):
+        return text("{title} must not be empty.", title=title)
+    if kind.startswith("string"):
+        return text(
+            "{title} must be a text of at most {limit} characters.", title=title, limit=ctx.get("max_length", 200)
+        )
+    return text("{title} can't be “{value}”.", title=title, value=shown)
+
+
+def outside_recommended(spec: JobSpec) -> list[Finding]:
+    """Warnings for values outside the range that guides recommend."""
+    findings = []
+    for name, field in type(spec).model_fields.items():
+        setting, value = setting_of(field, name), getattr(spec, name)
+        if setting.recommended is None or value is None:
+            continue
+        low, high = setting.recommended
+        if not low <= value <= high:
+            sentence = text(
+                "{title} {value} is outside the usual {low} to {high}.",
+                title=setting.title,
+                value=f"{value:g}",
+                low=f"{low:g}",
+                high=f"{high:g}",
+            )
+            findings.append(Finding("warning", sentence, (name,)))
+    return findings
+
+
+def _is_missing(error: Any) -> bool:
+    return error["type"] == "missing" or error.get("input") in (None, "")

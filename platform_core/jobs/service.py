@@ -1,0 +1,290 @@
+"""The verbs of jobs that pages, the command line and the API call. They write wishes; the supervisor makes them true."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from platform_core.algorithms.registry import algorithm
+from platform_core.clock import now
+from platform_core.database.engine import reading, writing
+from platform_core.datasets import service as datasets
+from platform_core.errors import Problem
+from platform_core.files import write_json, write_whole
+from platform_core.ids import is_id, new_id
+from platform_core.jobs import store
+from platform_core.jobs.check import check
+from platform_core.jobs.messages import Finding, validate
+from platform_core.jobs.spec import JobSpec, references, spec_hash
+from platform_core.jobs.states import DELETABLE, STARTABLE, STOPPABLE, State
+from platform_core.jobs.store import Job
+from platform_core.models.service import model_path
+from platform_core.workspace.service import Workspace
+
+
+class Rejected(Problem):
+    """A spec that can't become a job; `findings` say why, setting by setting."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self.findings = list(findings)
+        super().__init__("{sentences}", sentences=" ".join(str(f.text) for f in findings))
+
+
+def examine(workspace: Workspace, kind: str, values: Mapping[str, Any]) -> tuple[JobSpec | None, list[Finding]]:
+    """The resolved spec with all that can be said about it before it runs; None when it can't run."""
+    chosen = algorithm(kind)
+    spec, findings = validate(chosen.spec, values)
+    if spec is None:
+        return None, findings
+    spec = resolve(spec)
+    findings = [*check(workspace, chosen, spec), *findings]
+    return (None if any(f.level == "error" for f in findings) else spec), findings
+
+
+def resolve(spec: JobSpec) -> JobSpec:
+    """Replace "automatic" by numbers, so that the stored spec says everything."""
+    return spec if spec.cpu_slots is not None else spec.model_copy(update={"cpu_slots": default_cpu_slots()})
+
+
+def default_cpu_slots() -> int:
+    """Half of the cores, so that two jobs fit."""
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
+def create(
+    workspace: Workspace,
+    kind: str,
+    values: Mapping[str, Any],
+    *,
+    name: str = "",
+    engine: str = "hf",
+    start: bool = False,
+    needs: Sequence[str] = (),
+    group: str | None = None,
+    priority: int = 0,
+    actor: str = "",
+) -> Job:
+    """Make a job, waiting (`pending`) or in the queue; raises Rejected with the findings when the spec can't run."""
+    chosen = algorithm(kind)
+    if engine not in chosen.engines:
+        raise Problem(
+            "{title} does not run on the engine {engine}; it runs on {known}.",
+            title=chosen.title,
+            engine=engine,
+            known=", ".join(chosen.engines),
+        )
+    spec, findings = examine(workspace, kind, values)
+    if spec is None:
+        raise Rejected([f for f in findings if f.level != "warning"])
+    job_id, at, actor = new_id(), now(), actor or current_user()
+    label = name.strip()[:200] or f"{chosen.title} {job_id[-4:]}"
+    resolved = spec.model_dump(mode="json")
+    row = dict(
+        id=job_id, name=label, kind=kind, engine=engine, spec=resolved, spec_hash=spec_hash(kind, spec), state="queued" if start else "pending",
+        since=at, owner=actor, group_name=group, priority=priority, cpu_slots=spec.cpu_slots, attempt=0, created_at=at,
+    )  # fmt: skip
+    folder = workspace.job_folder(job_id)
+    document = {"kind": kind, "engine": engine, "name": label, "spec": resolved}
+    write_whole(folder / "spec.yaml", yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+    try:
+        with writing(workspace.engine) as connection:
+            store.insert_job(connection, row, [*needs, *implied_needs(spec)], actor)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return get(workspace, job_id)
+
+
+def implied_needs(spec: JobSpec) -> list[str]:
+    """Jobs whose output the spec uses."""
+    return [r.job_id for r in references(spec) if r.job_id is not None]
+
+
+def get(workspace: Workspace, job_id: str) -> Job:
+    """The job with this id (or the only one whose id begins so); raises Problem."""
+    with reading(workspace.engine) as connection:
+        job = store.get_job(connection, job_id) if is_id(job_id) else None
+        if job is None:
+            alike = (
+                [
+                    j
+                    for j in store.find_jobs(connection, search=job_id)
+                    if j.id.startswith(job_id) or j.id.endswith(job_id)
+                ]
+                if len(job_id) >= 4
+                else []
+            )
+            job = alike[0] if len(alike) == 1 else None
+    if job is None:
+        raise Problem("There is no job {id}: `lathe jobs list` shows all.", id=job_id)
+    return job
+
+
+def start(workspace: Workspace, job_id: str, actor: str = "") -> Job:
+    """Put a job into the queue; starting one that already waits or runs changes nothing and is no error."""
+    job = get(workspace, job_id)
+    _not_in_trash(job)
+    if job.state in ("queued", "starting", "running"):
+        return job
+    if job.state == "completed":
+        raise Problem("“{name}” is completed: clone it to run it again.", name=job.name)
+    with writing(workspace.engine) as connection:
+        for needed in store.needs_of(connection, job.id):
+            other = store.get_job(connection, needed)
+            if other is None or other.deleted_at is not None or other.state in ("failed", "stopped"):
+                raise Problem(
+                    "“{name}” needs the output of “{needed}”, which is {state}: start that one first.",
+                    name=job.name,
+                    needed=needed if other is None else other.name,
+                    state="deleted" if other is None or other.deleted_at is not None else other.state,
+                )
+        done = store.change_state(
+            connection, job.id, STARTABLE, "queued", actor or current_user(), finished_at=None, result=None
+        )
+    job = get(workspace, job.id)
+    if not done and job.state not in ("queued", "starting", "running", "completed"):
+        raise Problem("“{name}” is {state}: wait until that is over, then start it.", name=job.name, state=job.state)
+    return job
+
+
+def stop(workspace: Workspace, job_id: str, actor: str = "") -> Job:
+    """Ask a job to stop: at once when no process runs, else after its current step and a checkpoint."""
+    job, actor = get(workspace, job_id), actor or current_user()
+    _not_in_trash(job)
+    with writing(workspace.engine) as connection:
+        done = store.change_state(
+            connection, job.id, ("pending", "queued", "paused"), "stopped", actor
+        ) or store.change_state(connection, job.id, ("starting", "running", "pausing"), "stopping", actor)
+    if not done and job.state in STOPPABLE:
+        return get(workspace, job.id)
+    if not done and job.state != "stopping":
+        raise Problem("“{name}” is {state}: there is nothing to stop.", name=job.name, state=job.state)
+    return get(workspace, job.id)
+
+
+def delete(workspace: Workspace, job_id: str, actor: str = "") -> Job:
+    """Move a job and its folder to the trash; raises Problem while it runs or others wait for its output."""
+    job = get(workspace, job_id)
+    _not_in_trash(job)
+    if job.state not in DELETABLE:
+        raise Problem("“{name}” is {state}: stop it first, then delete it.", name=job.name, state=job.state)
+    at = now()
+    with writing(workspace.engine) as connection:
+        waiting = store.find_jobs(
+            connection, ids=store.needed_by(connection, job.id), states=["queued", "starting", "running"]
+        )
+        if waiting:
+            raise Problem(
+                "“{name}” can't be deleted while “{other}” uses its output: stop that one first.",
+                name=job.name,
+                other=waiting[0].name,
+            )
+        now_there = store.get_job(connection, job.id)
+        if now_there is None or now_there.state not in DELETABLE:
+            raise Problem("“{name}” has just changed: look again, then delete it.", name=job.name)
+        store.update_job(connection, job.id, deleted_at=at, **({"state": "pending"} if job.state == "queued" else {}))
+        folder, target = workspace.job_folder(job.id), workspace.trash / "jobs" / job.id
+        if folder.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            folder.replace(target)
+    return job
+
+
+def restore(workspace: Workspace, job_id: str) -> Job:
+    """Take a job out of the trash again."""
+    with writing(workspace.engine) as connection:
+        job = store.get_job(connection, job_id)
+        if job is None:
+            raise Problem("There is no job {id} in the trash.", id=job_id)
+        store.update_job(connection, job.id, deleted_at=None)
+        source, folder = workspace.trash / "jobs" / job.id, workspace.job_folder(job.id)
+        if source.exists() and not folder.exists():
+            source.replace(folder)
+    return get(workspace, job_id)
+
+
+def clone_values(job: Job) -> dict[str, Any]:
+    """The settings of a job, to fill a form with."""
+    known = algorithm(job.kind).spec.model_fields
+    return {k: v for k, v in job.spec.items() if k in known}
+
+
+def list_jobs(workspace: Workspace, **filters: Any) -> list[Job]:
+    """Jobs newest first; filters as `store.find_jobs`."""
+    with reading(workspace.engine) as connection:
+        return store.find_jobs(connection, **filters)
+
+
+def count_jobs(workspace: Workspace, **filters: Any) -> dict[State, int]:
+    """Jobs in each state; filters as `store.count_jobs`."""
+    with reading(workspace.engine) as connection:
+        return store.count_jobs(connection, **filters)
+
+
+def history(workspace: Workspace, job_id: str) -> tuple[list[store.Attempt], list[store.Transition]]:
+    """All attempts and changes of state of a job, oldest first."""
+    with reading(workspace.engine) as connection:
+        return store.attempts_of(connection, job_id), store.transitions_of(connection, job_id)
+
+
+def needs(workspace: Workspace, job_id: str) -> list[Job]:
+    """The jobs whose output this one uses."""
+    with reading(workspace.engine) as connection:
+        return store.find_jobs(connection, ids=store.needs_of(connection, job_id), oldest_first=True)
+
+
+def resolved_paths(workspace: Workspace, spec: JobSpec) -> dict[str, Path]:
+    """The absolute path behind each reference of a spec; raises Problem when one is gone."""
+    paths = {}
+    for reference in references(spec):
+        if reference.pick == "dataset":
+            paths[reference.field] = datasets.get(workspace.home, reference.value).path
+        else:
+            paths[reference.field] = model_path(workspace, reference.value)
+    return paths
+
+
+def write_run(workspace: Workspace, job: Job, number: int, threads: int) -> Path:
+    """Write `attempts/<number>/run.json`, all that a runner needs to know; the attempt's folder."""
+    spec = algorithm(job.kind).spec.model_validate(job.spec)
+    folder = workspace.job_folder(job.id) / "attempts" / str(number)
+    run = {
+        "id": job.id,
+        "kind": job.kind,
+        "engine": job.engine,
+        "attempt": number,
+        "spec": spec.model_dump(mode="json"),
+        "paths": {k: str(v) for k, v in resolved_paths(workspace, spec).items()},
+        "threads": threads,
+    }
+    write_json(folder / "run.json", run)
+    return folder
+
+
+def log_file(workspace: Workspace, job: Job) -> Path | None:
+    """The log of the newest attempt, or None before the first."""
+    path = workspace.job_folder(job.id) / "attempts" / str(job.attempt) / "log.txt"
+    return path if job.attempt and path.is_file() else None
+
+
+def metrics_file(workspace: Workspace, job: Job) -> Path:
+    return workspace.job_folder(job.id) / "metrics.sqlite"
+
+
+def current_user() -> str:
+    """Who acts when nobody is signed in: the account that runs the process."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "local"
+
+
+def _not_in_trash(job: Job) -> None:
+    if job.deleted_at is not None:
+        raise Problem("“{name}” is in the trash: restore it first.", name=job.name)

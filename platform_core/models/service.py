@@ -1,0 +1,152 @@
+"""The model library: every model folder of the workspace and every finished job's model, found by listing."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from platform_core.database.engine import reading
+from platform_core.errors import Problem
+from platform_core.files import folder_size, read_json
+from platform_core.jobs import store
+from platform_core.security.paths import resolve_inside
+from platform_core.settings import allowed_roots
+from platform_core.workspace.service import Workspace
+
+HEADER_LIMIT = 100 * 2**20
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
+Kind = Literal["model", "adapter", "tokenizer"]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """One model, adapter or tokenizer; `ref` is what a spec says to use it."""
+
+    ref: str
+    name: str
+    path: Path
+    kind: Kind
+    architecture: str | None
+    parameters: int | None
+    dtypes: tuple[str, ...]
+    size_bytes: int
+    modified: float
+    context_length: int | None
+    vocab_size: int | None
+    has_tokenizer: bool
+    has_chat_template: bool
+    job_id: str | None
+
+
+def list_models(workspace: Workspace, kinds: tuple[Kind, ...] = ("model", "adapter", "tokenizer")) -> list[ModelInfo]:
+    """All models, newest first; a folder that can't be read is left out."""
+    found = [
+        read_model(p, p.name, p.name, None)
+        for p in sorted(workspace.models.iterdir())
+        if p.is_dir() and p.name[0] != "."
+    ]
+    with reading(workspace.engine) as connection:
+        completed = store.find_jobs(connection, states=["completed"])
+    for job in completed:
+        output = workspace.job_folder(job.id) / "output"
+        if output.is_dir():
+            found.append(read_model(output, f"job:{job.id}", job.name, job.id))
+    return sorted((m for m in found if m is not None and m.kind in kinds), key=lambda m: -m.modified)
+
+
+def read_model(path: Path, ref: str, name: str, job_id: str | None) -> ModelInfo | None:
+    """What a folder holds, from its config and safetensors headers (weights are not loaded); None when it is no model."""
+    try:
+        config = read_json(path / "config.json")
+        adapter = read_json(path / "adapter_config.json")
+        has_tokenizer = any((path / f).is_file() for f in TOKENIZER_FILES)
+        if config is None and adapter is None and not has_tokenizer:
+            return None
+        tensors = read_headers(path)
+        architectures = (config or {}).get("architectures")
+        return ModelInfo(
+            ref=ref,
+            name=name,
+            path=path,
+            kind="adapter" if adapter is not None else "model" if config is not None else "tokenizer",
+            architecture=str(architectures[0]) if isinstance(architectures, list) and architectures else None,
+            parameters=sum(math.prod(t["shape"]) for t in tensors.values()) if tensors else None,
+            dtypes=tuple(sorted({str(t["dtype"]) for t in tensors.values()})),
+            size_bytes=folder_size(path),
+            modified=path.stat().st_mtime,
+            context_length=_int((config or {}).get("max_position_embeddings")),
+            vocab_size=_int((config or {}).get("vocab_size")),
+            has_tokenizer=has_tokenizer,
+            has_chat_template=(path / "chat_template.jinja").is_file()
+            or "chat_template" in (read_json(path / "tokenizer_config.json") or {}),
+            job_id=job_id,
+        )
+    except OSError:
+        return None
+
+
+def read_headers(path: Path) -> dict[str, dict[str, Any]]:
+    """Name → {dtype, shape} of all tensors in the safetensors files of a folder; a broken file counts as empty."""
+    tensors: dict[str, dict[str, Any]] = {}
+    for file in sorted(path.glob("*.safetensors")):
+        try:
+            with file.open("rb") as f:
+                (length,) = struct.unpack("<Q", f.read(8))
+                if length > HEADER_LIMIT:
+                    continue
+                header = json.loads(f.read(length))
+        except (OSError, ValueError, struct.error):
+            continue
+        tensors |= {k: v for k, v in header.items() if k != "__metadata__" and isinstance(v, dict) and "shape" in v}
+    return tensors
+
+
+def model_path(workspace: Workspace, ref: str) -> Path:
+    """The folder behind a reference: `job:<id>`, a name in `models/`, or a path inside the allowed roots."""
+    if ref.startswith("job:"):
+        job_id = ref.removeprefix("job:")
+        with reading(workspace.engine) as connection:
+            job = store.get_job(connection, job_id)
+        if job is None:
+            raise Problem("There is no job {id} whose output could be used: choose another model.", id=job_id)
+        output = workspace.job_folder(job.id) / "output"
+        if not output.is_dir():
+            raise Problem(
+                "Job “{name}” ({id}) has no output yet: it is {state}.", name=job.name, id=job.id, state=job.state
+            )
+        return output
+    return resolve_inside(ref, [workspace.models, *allowed_roots(workspace.home)])
+
+
+def check_model(workspace: Workspace, ref: str, tokenizer_only: bool = False) -> ModelInfo:
+    """The model behind a reference if a job can use it; raises Problem naming what it lacks."""
+    path = model_path(workspace, ref)
+    info = read_model(path, ref, ref, None) if path.is_dir() else None
+    if info is None:
+        raise Problem(
+            "{ref} is not a model folder (it has no config.json): choose a folder in the Hugging Face format.", ref=ref
+        )
+    if not info.has_tokenizer:
+        raise Problem(
+            "The model {ref} lacks a tokenizer (tokenizer.json): copy the tokenizer's files into its folder.", ref=ref
+        )
+    if not tokenizer_only and info.kind == "tokenizer":
+        raise Problem("{ref} is a tokenizer without a model: choose a model, or pretrain one with it.", ref=ref)
+    if not tokenizer_only and info.parameters is None and any(path.glob("*.bin")):
+        raise Problem(
+            "{ref} holds its weights as .bin files (pickle), which can run code when loaded: convert them to safetensors.",
+            ref=ref,
+        )
+    if not tokenizer_only and info.parameters is None:
+        raise Problem(
+            "The model {ref} has no readable weights (*.safetensors): the folder is incomplete or damaged.", ref=ref
+        )
+    return info
+
+
+def _int(value: object) -> int | None:
+    return value if isinstance(value, int) else None
