@@ -1,4 +1,7 @@
-"""Texts in the reader's language: `_("Start")`. The English text is the key; `app/locale/<language>.po` holds the others."""
+"""Texts in the reader's language: `_("Start")`.
+
+The English text is the key; `app/locale/<language>.po` holds the others.
+"""
 
 from __future__ import annotations
 

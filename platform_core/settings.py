@@ -17,6 +17,6 @@ def database_url(home: Path) -> str:
 
 
 def allowed_roots(home: Path) -> list[Path]:
-    """Folders from which models and data may be read: the workspace and those of `PLATFORM_ROOTS` (separated by `:`)."""
+    """Folders from which models and data may be read: the workspace and those of `PLATFORM_ROOTS`."""
     more = [Path(p).expanduser() for p in os.environ.get("PLATFORM_ROOTS", "").split(os.pathsep) if p]
     return [home, *more]

@@ -32,7 +32,7 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """One attempt of a job, as its runner sees it; `paths` gives the absolute path behind each reference of the spec."""
+    """One attempt of a job, as its runner sees it; `paths`: the absolute path behind each reference of the spec."""
 
     folder: Path
     attempt: int
@@ -54,7 +54,7 @@ class Run:
 
 
 Work = Callable[[Run, Report], dict[str, object]]
-"""Does the job, leaves files in `run.output`, returns the numbers for result.json; raises Problem, Stopped or anything."""
+"""Does the job, leaves files in `run.output`, returns the numbers for result.json."""
 
 
 def load_run(folder: Path) -> Run:

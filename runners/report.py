@@ -1,4 +1,7 @@
-"""The one interface through which a runner speaks: metrics, events, samples, progress. It writes only into the job's folder."""
+"""The one interface through which a runner speaks: metrics, events, samples, progress.
+
+It writes only into the job's folder.
+"""
 
 from __future__ import annotations
 

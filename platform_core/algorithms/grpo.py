@@ -102,7 +102,8 @@ class GRPOSpec(TrainingSpec):
     loss_type: Literal["dapo", "grpo", "dr_grpo", "bnpo"] = setting(
         "dapo",
         title="Loss",
-        help="How token losses are averaged: dapo over the global batch, grpo a sequence, dr_grpo by a constant, bnpo over the local batch.",
+        help="How token losses are averaged: dapo over the global batch, grpo a sequence, dr_grpo by a constant, "
+        "bnpo over the local batch.",
         group="Rollout",
         advanced=True,
         labels={"dapo": "DAPO", "grpo": "GRPO", "dr_grpo": "Dr. GRPO", "bnpo": "BNPO"},

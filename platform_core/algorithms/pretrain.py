@@ -175,7 +175,8 @@ class PretrainSpec(TrainingSpec):
             )
         if (self.hidden_size // self.heads) % 2:
             raise cross_field(
-                "Hidden size {hidden_size} with {heads} heads gives heads of odd width {width}; rotary positions need an even one.",
+                "Hidden size {hidden_size} with {heads} heads gives heads of odd width {width}; "
+                "rotary positions need an even one.",
                 "heads",
                 hidden_size=self.hidden_size,
                 heads=self.heads,

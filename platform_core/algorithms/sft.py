@@ -13,7 +13,8 @@ class SFTSpec(TrainingSpec):
     learning_rate: float = setting(
         2e-5,
         title="Learning rate",
-        help="Peak step size of AdamW. Guides recommend 1e-5 to 5e-5 for models of a billion parameters; tiny ones take far more.",
+        help="Peak step size of AdamW. Guides recommend 1e-5 to 5e-5 for models of a billion parameters; "
+        "tiny ones take far more.",
         group="Optimizer",
         gt=0,
         le=1,

@@ -132,7 +132,8 @@ class TrainingSpec(JobSpec):
     save_every: int | None = setting(
         None,
         title="Checkpoint every",
-        help="Steps between checkpoints. Empty: only when the job is stopped. A job that died goes on from its last whole checkpoint.",
+        help="Steps between checkpoints. Empty: only when the job is stopped. "
+        "A job that died goes on from its last whole checkpoint.",
         group="Run",
         unit="steps",
         advanced=True,

@@ -1,4 +1,7 @@
-"""Bring a database to the tables of this version: made when empty, backed up and migrated when older, refused when newer."""
+"""Bring a database to the tables of this version.
+
+Made when empty, backed up and migrated when older, refused when newer.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ def revision_of(engine: Engine) -> str | None:
 
 
 def bring_up_to_date(engine: Engine, home: Path) -> None:
-    """Create or migrate the tables; an older SQLite file is copied to `backups/` first. Raises Problem for a newer one."""
+    """Create or migrate the tables; an older SQLite file is copied to `backups/` first.
+
+    Raises Problem for a newer one.
+    """
     head = revisions()[-1]
     if _checked(revision_of(engine)) == head:
         return
@@ -76,7 +82,8 @@ def back_up(source: Path, target: Path) -> Path:
 def _checked(found: str | None) -> str | None:
     if found is not None and found not in revisions():
         raise Problem(
-            "This workspace was made by a newer version of lathe (its tables are at {found}, this version knows up to {head}): "
+            "This workspace was made by a newer version of lathe (its tables are at {found}, "
+            "this version knows up to {head}): "
             "update lathe, or choose another workspace with PLATFORM_HOME.",
             found=found,
             head=revisions()[-1],

@@ -1,4 +1,7 @@
-"""The verbs of jobs that pages, the command line and the API call. They write wishes; the supervisor makes them true."""
+"""The verbs of jobs that pages, the command line and the API call.
+
+They write wishes; the supervisor makes them true.
+"""
 
 from __future__ import annotations
 
@@ -85,10 +88,22 @@ def create(
     job_id, at, actor = new_id(), now(), actor or current_user()
     label = name.strip()[:200] or f"{chosen.title} {job_id[-4:]}"
     resolved = spec.model_dump(mode="json")
-    row = dict(
-        id=job_id, name=label, kind=kind, engine=engine, spec=resolved, spec_hash=spec_hash(kind, spec), state="queued" if start else "pending",
-        since=at, owner=actor, group_name=group, priority=priority, cpu_slots=spec.cpu_slots, attempt=0, created_at=at,
-    )  # fmt: skip
+    row = {
+        "id": job_id,
+        "name": label,
+        "kind": kind,
+        "engine": engine,
+        "spec": resolved,
+        "spec_hash": spec_hash(kind, spec),
+        "state": "queued" if start else "pending",
+        "since": at,
+        "owner": actor,
+        "group_name": group,
+        "priority": priority,
+        "cpu_slots": spec.cpu_slots,
+        "attempt": 0,
+        "created_at": at,
+    }
     folder = workspace.job_folder(job_id)
     document = {"kind": kind, "engine": engine, "name": label, "spec": resolved}
     write_whole(folder / "spec.yaml", yaml.safe_dump(document, sort_keys=False, allow_unicode=True))

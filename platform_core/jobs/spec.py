@@ -40,8 +40,7 @@ def setting(default: Any = ..., *, title: str, help: str, **more: Any) -> Any:
     """A Pydantic field with everything the platform knows about it; keywords of `Setting`, the rest go to `Field`."""
     ours = {k: more.pop(k) for k in list(more) if k in Setting.__dataclass_fields__}
     extra = {k: v for k, v in ours.items() if v not in (None, "", False)}
-    made = Field(default, title=title, description=help, json_schema_extra={"lathe": extra} if extra else None, **more)
-    return made
+    return Field(default, title=title, description=help, json_schema_extra={"lathe": extra} if extra else None, **more)
 
 
 def setting_of(field: FieldInfo, name: str = "") -> Setting:

@@ -59,7 +59,7 @@ def list_models(workspace: Workspace, kinds: tuple[Kind, ...] = ("model", "adapt
 
 
 def read_model(path: Path, ref: str, name: str, job_id: str | None) -> ModelInfo | None:
-    """What a folder holds, from its config and safetensors headers (weights are not loaded); None when it is no model."""
+    """What a folder holds, from its config and safetensors headers, weights not loaded; None when it is no model."""
     try:
         config = read_json(path / "config.json")
         adapter = read_json(path / "adapter_config.json")
@@ -138,7 +138,8 @@ def check_model(workspace: Workspace, ref: str, tokenizer_only: bool = False) ->
         raise Problem("{ref} is a tokenizer without a model: choose a model, or pretrain one with it.", ref=ref)
     if not tokenizer_only and info.parameters is None and any(path.glob("*.bin")):
         raise Problem(
-            "{ref} holds its weights as .bin files (pickle), which can run code when loaded: convert them to safetensors.",
+            "{ref} holds its weights as .bin files (pickle), which can run code when loaded: "
+            "convert them to safetensors.",
             ref=ref,
         )
     if not tokenizer_only and info.parameters is None:

@@ -1,4 +1,7 @@
-"""Exact match: take the answer out of a completion, compare it with the reference. One pure function for training and evaluation."""
+"""Exact match: take the answer out of a completion, compare it with the reference.
+
+One pure function for training and evaluation.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 def extract(text: str, how: Extract, marker: str = "#") -> str | None:
     """The answer in a completion, or None when there is none.
 
-    `marker`: what follows the last marker; `last_number`: the last decimal number, thousands commas removed; `whole`: all of it.
+    `marker`: what follows the last marker; `last_number`: the last decimal number without thousands commas;
+    `whole`: all of it.
     """
     if how == "whole":
         return text.strip()
