@@ -104,8 +104,8 @@ class Reader:
         first, last = FIRST_STEP if low is None else low, LAST_STEP if high is None else high
         key_id = self._key(name)
         inside = "FROM bucket WHERE key_id=? AND step0>=? AND step1<=?"
-        count = self._rows(f"SELECT count(*) {inside}", key_id, first, last)[0][0]
-        if count * 3 < buckets:
+        count, points = self._rows(f"SELECT count(*), total(n) {inside}", key_id, first, last)[0]
+        if count * 3 < buckets or points <= buckets:
             column = self.points(name, low, high)
             if len(column[0]) <= buckets:
                 return curve.exact(column)

@@ -80,6 +80,18 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def restore(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """Write a file that was deleted while open anew from what its connection still holds; returns a connection to it."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    connection.execute("VACUUM INTO ?", (str(partial),))
+    for suffix in ("-wal", "-shm"):  # left over from the deleted file, they would be taken for parts of the new one
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    partial.replace(path)
+    connection.close()
+    return open_for_writing(path)
+
+
 def unreadable(path: Path, error: Exception) -> Problem:
     """The sentence for a file that SQLite, or the decoder of its chunks, gives up on."""
     return Problem(

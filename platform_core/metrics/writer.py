@@ -14,7 +14,7 @@ import numpy as np
 from platform_core.clock import now
 from platform_core.metrics.items import clean_numbers, clean_step, clean_text, to_json
 from platform_core.metrics.pending import Pending
-from platform_core.metrics.schema import open_for_writing, unreadable
+from platform_core.metrics.schema import open_for_writing, restore, unreadable
 from platform_core.metrics.sealing import read_tail
 
 
@@ -29,17 +29,17 @@ class Writer:
         self.errors = 0
         self.rejected = 0
         self.last_error = ""
-        self._connection = open_for_writing(Path(path))
+        self._path = Path(path)
+        self._connection = open_for_writing(self._path)
         try:
             self._tail = read_tail(self._connection)
             row = self._connection.execute("SELECT data FROM progress").fetchone()
             self._progress: dict[str, Any] = json.loads(row[0]) if row else {}
         except (sqlite3.Error, ValueError) as error:
             self._connection.close()
-            raise unreadable(Path(path), error) from error
+            raise unreadable(self._path, error) from error
         self._pending = Pending()
-        self._points: deque[tuple[int, float, dict[str, float]]] = deque()
-        self._reports: deque[tuple[str, tuple[Any, ...]]] = deque()
+        self._queue: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._lock = threading.RLock()
         self._stopped = threading.Event()
         self._closed = False
@@ -49,7 +49,7 @@ class Writer:
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Log numbers by name for one step; the same step again adds to it, the later value of a name wins."""
         try:
-            self._points.append((step, now(), dict(values)))
+            self._queue.append(("metrics", (step, now(), dict(values))))
         except Exception:
             self.rejected += 1
 
@@ -125,7 +125,7 @@ class Writer:
     def _report(self, kind: str, row: Callable[[], tuple[Any, ...]]) -> None:
         # Encoded at once: a list or tensor may be changed by the caller right after.
         try:
-            self._reports.append((kind, row()))
+            self._queue.append((kind, row()))
         except Exception:
             self.rejected += 1
 
@@ -134,21 +134,27 @@ class Writer:
             self.flush()
 
     def _take_over(self) -> None:
-        # Item by item: the runner may append meanwhile, and swapping the queues could lose what it appends just then.
-        for _ in range(len(self._points)):
-            step, time, values = self._points.popleft()
+        # Item by item: the runner may append meanwhile, and swapping the queue could lose what it appends just then.
+        for _ in range(len(self._queue)):
+            kind, row = self._queue.popleft()
+            if kind != "metrics":
+                self._pending.add_report(kind, row)
+                continue
+            step, time, values = row
             try:
                 self._pending.add_row(clean_step(step), time, clean_numbers(values, self._tail.keys), self._tail)
             except (TypeError, ValueError, OverflowError):
                 self.rejected += 1
-        for _ in range(len(self._reports)):
-            self._pending.add_report(*self._reports.popleft())
 
     def _store(self, seal_all: bool) -> bool:
         try:
             self._take_over()
             if not self._pending and not seal_all:
                 return True
+            if (
+                not self._path.exists() and self._path.parent.is_dir()
+            ):  # a deleted folder means a deleted job: let it go
+                self._connection = restore(self._connection, self._path)
             self._connection.execute("BEGIN IMMEDIATE")
             tail = self._pending.write(self._connection, self._tail, seal_all)
             progress = self._progress

@@ -43,7 +43,7 @@ def assert_curve_is_right(
     }
     curve = run.curve(name, buckets, low, high)
     assert len(curve.steps) <= buckets
-    assert curve.exact == (len(inside) <= buckets) or not curve.exact
+    assert curve.exact == (len(inside) <= buckets)
     if curve.exact:
         assert curve.steps.tolist() == list(inside)
         np.testing.assert_array_equal(curve.mean, list(inside.values()))
@@ -71,7 +71,9 @@ def test_equals_a_dict_through_late_steps_repeats_cuts_and_reopening(tmp_path: P
             step = max(0, newest + rng.randint(-back, 40))
             values = {}
             for name in rng.sample(sorted(model), rng.randint(1, 3)):
-                values[name] = rng.choice([rng.gauss(0, 1), float(np.float32(rng.random())), rng.choice([math.nan, 1e300])])
+                values[name] = rng.choice(
+                    [rng.gauss(0, 1), float(np.float32(rng.random())), rng.choice([math.nan, 1e300])]
+                )
             writer.metrics(step, values)
             for name, value in values.items():
                 model[name][step] = value

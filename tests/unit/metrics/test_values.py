@@ -127,7 +127,9 @@ def test_events_are_read_on_from_the_last_one_seen(tmp_path: Path) -> None:
     with Writer(path, every=NEVER) as writer:
         for number in range(10):
             level = "error" if number % 5 == 0 else "info"
-            writer.event("note", f"number {number} \ud800 损失", level=level, step=number, loss=math.nan, list=[1, (2,)])
+            writer.event(
+                "note", f"number {number} \ud800 损失", level=level, step=number, loss=math.nan, list=[1, (2,)]
+            )
         writer.event("no step", "")
         writer.truncate(3)
         with Reader(path) as run:
@@ -203,7 +205,9 @@ def test_the_sqlite3_tool_reads_the_whole_run(tmp_path: Path) -> None:
     for step in range(600):
         writer.metrics(step, {"loss": float(step), "rate": 0.5})
     writer.flush()
-    query = "SELECT name, step0, step1, n, min, mean, max, last FROM curve; SELECT step, name, value FROM recent LIMIT 2;"
+    query = (
+        "SELECT name, step0, step1, n, min, mean, max, last FROM curve; SELECT step, name, value FROM recent LIMIT 2;"
+    )
     query += "SELECT name, last_step, last_value FROM key WHERE id > 0;"
     out = subprocess.run(["sqlite3", "-readonly", path, query], capture_output=True, text=True, check=True).stdout
     writer.close()
