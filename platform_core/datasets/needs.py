@@ -1,0 +1,235 @@
+"""What each family of algorithms takes, and rows converted to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from types import TracebackType
+
+from platform_core.datasets.formats import FORMATS, Guess, check_columns, detect
+from platform_core.datasets.read import Rows
+from platform_core.datasets.readers import Converted
+from platform_core.datasets.rows import MEGABYTE, Problems, ReasonCount
+from platform_core.datasets.samples import Columns, Unusable, Value, turns
+from platform_core.errors import Problem, Text
+
+LOOKED_AT = 1000
+LOOKED_AT_BYTES = 32 * MEGABYTE
+
+
+@dataclass(frozen=True)
+class Need:
+    """Formats that a family of algorithms takes, the preferred first, and the words for it."""
+
+    title: str
+    takes: str
+    formats: tuple[str, ...]
+
+
+NEEDS: dict[str, Need] = {
+    "pretrain": Need("Pretraining", "plain texts", ("pretrain",)),
+    "sft": Need("SFT", "a prompt and a response, or chats", ("prompt_response", "alpaca", "chatml", "sharegpt")),
+    "grpo": Need("GRPO", "a prompt and an answer that can be checked", ("grpo", "evaluation", "prompt_response")),
+    "evaluation": Need("Evaluation", "a prompt and a reference answer", ("evaluation", "grpo", "prompt_response")),
+    "dpo": Need("DPO", "a prompt with a chosen and a rejected answer", ("dpo", "hh_transcript")),
+}
+
+
+def convert(name: str, value: Value, to: str, columns: Columns | None = None) -> Converted:
+    """A row as the trainer takes it. Raises Unusable when the row is faulty, Problem when its format can't become `to`.
+
+    pretrain: text · sft: prompt and completion (texts), or messages (+ tools, JSON) for chats · grpo: prompt, answer ·
+    evaluation: prompt, reference, category or None · dpo: prompt, chosen, rejected. A chat side stays a list of
+    messages.
+    """
+    if name not in NEEDS[to].formats:
+        raise Problem(
+            "{format} can't be used for {family}.", format=Text(FORMATS[name].title), family=Text(NEEDS[to].title)
+        )
+    return _WRITERS[to](FORMATS[name].read(value, columns))
+
+
+def _sft(parts: Converted) -> Converted:
+    if "messages" in parts:
+        return parts
+    prompt, response = parts["prompt"], parts["response"]
+    if isinstance(prompt, str) and isinstance(response, str):
+        return {"prompt": prompt, "completion": response}
+    return as_chat({"prompt": prompt, "completion": response})
+
+
+def as_chat(row: Converted) -> Converted:
+    """Prompt and completion as messages."""
+    return (
+        {"messages": turns(row["prompt"], "user") + turns(row["completion"], "assistant")}
+        if "messages" not in row
+        else row
+    )
+
+
+def _answer(parts: Converted) -> str:
+    found = next(parts[key] for key in ("answer", "reference", "response") if key in parts)
+    if not isinstance(found, str):
+        raise Unusable("has messages where an answer as text is needed")
+    return found
+
+
+def _grpo(parts: Converted) -> Converted:
+    return {"prompt": parts["prompt"], "answer": _answer(parts)}
+
+
+def _evaluation(parts: Converted) -> Converted:
+    return {"prompt": parts["prompt"], "reference": _answer(parts), "category": parts.get("category")}
+
+
+def _unchanged(parts: Converted) -> Converted:
+    return parts
+
+
+_WRITERS: dict[str, Callable[[Converted], Converted]] = {
+    "pretrain": _unchanged,
+    "sft": _sft,
+    "grpo": _grpo,
+    "evaluation": _evaluation,
+    "dpo": _unchanged,
+}
+
+
+def fitting(guesses: Iterable[Guess], to: str, columns: Columns | None = None) -> str | None:
+    """The format to read the rows in for `to`: with mapped columns the one that has these parts, else the best guess
+    that
+    at least half of the rows have."""
+    formats = NEEDS[to].formats
+    if columns:
+        return next((name for name in formats if set(columns) <= set(FORMATS[name].parts)), None)
+    return next((guess.format for guess in guesses if guess.format in formats and guess.share >= 0.5), None)
+
+
+def misfit(file: str, guesses: list[Guess], fields: Iterable[str], to: str) -> Problem:
+    """The sentence for a dataset that `to` can't use."""
+    family, takes = Text(NEEDS[to].title), Text(NEEDS[to].takes)
+    if guesses:
+        return Problem(
+            "{file} holds {holds}; {family} needs {takes}. Map columns or pick another dataset.",
+            fields=("dataset",),
+            file=file,
+            holds=Text(FORMATS[guesses[0].format].holds),
+            family=family,
+            takes=takes,
+        )
+    names = ", ".join(f"`{name}`" for name in list(fields)[:8])
+    return Problem(
+        "The fields of {file} ({names}) belong to no known format; {family} needs {takes}. Map columns or pick "
+        "another dataset.",
+        fields=("dataset",),
+        file=file,
+        names=names,
+        family=family,
+        takes=takes,
+    )
+
+
+def rough_bytes(value: object) -> int:
+    """About how much a value weighs, to bound what is held."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(rough_bytes, value.values())) + 16 * len(value)
+    return sum(map(rough_bytes, value)) if isinstance(value, list) else 8
+
+
+def first_values(rows: Iterator[Value], most: int = LOOKED_AT) -> list[Value]:
+    """The first rows, as many as fit into a bounded memory."""
+    found: list[Value] = []
+    weight = 0
+    for value in islice(rows, most):
+        found.append(value)
+        weight += rough_bytes(value)
+        if weight > LOOKED_AT_BYTES:
+            break
+    return found
+
+
+class TrainingRows(Iterator[Converted]):
+    """Converted rows of a dataset; counts what it had to leave out.
+
+    `format` is the format it reads, `skipped` the number of faulty rows passed over so far, `skipped_reasons` counts
+    them by
+    template. If any of the first rows is a chat, all rows come as messages, since a trainer can't mix both.
+    """
+
+    def __init__(self, path: Path, to: str, limit: int | None = None, columns: Columns | None = None) -> None:
+        self._source = Rows(path)
+        values = (row.value for row in self._source)
+        head = first_values(values)
+        guesses = detect(head)
+        name = fitting(guesses, to, columns)
+        if name is None:
+            self.close()
+            if not head and self._source.problems.total:
+                worst = self._source.problems.first[0]
+                raise Problem(
+                    "No row of {file} can be read; row {row} {reason}.",
+                    file=path.name,
+                    row=worst.row,
+                    reason=worst.reason,
+                )
+            raise misfit(path.name, guesses, head[0] if head else (), to)
+        check_columns(name, columns)
+        self.format, self.to, self.columns = name, to, columns
+        self._unfit = Problems()
+        self._values = chain(head, values)
+        self._left = limit
+        self._chat = to == "sft" and any("messages" in row for row in self._usable(head))
+
+    def _usable(self, values: Iterable[Value]) -> Iterator[Converted]:
+        for value in values:
+            try:
+                yield convert(self.format, value, self.to, self.columns)
+            except Unusable:
+                continue
+
+    @property
+    def skipped(self) -> int:
+        return self._unfit.total + self._source.problems.total
+
+    @property
+    def skipped_reasons(self) -> list[ReasonCount]:
+        return [*self._source.problems.counts.values(), *self._unfit.counts.values()]
+
+    def __next__(self) -> Converted:
+        if self._left is not None and self._left <= 0:
+            self.close()
+            raise StopIteration
+        while True:
+            value = next(self._values)
+            try:
+                row = convert(self.format, value, self.to, self.columns)
+                if self.to == "sft" and not self._chat and "messages" in row:
+                    raise Unusable("is a chat, unlike the rows before it")
+            except Unusable as error:
+                self._unfit.count(error.text)
+                continue
+            if self._left is not None:
+                self._left -= 1
+            return as_chat(row) if self._chat else row
+
+    def close(self) -> None:
+        self._source.close()
+
+    def __enter__(self) -> TrainingRows:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def training_rows(path: Path, to: str, limit: int | None = None, columns: Columns | None = None) -> TrainingRows:
+    """Rows of a dataset as the family `to` takes them; faulty rows are left out and counted. Raises Problem at once
+    when the
+    dataset does not fit or can't be read."""
+    return TrainingRows(path, to, limit, columns)

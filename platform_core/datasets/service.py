@@ -1,0 +1,304 @@
+"""The verbs for datasets: list, look, preview, check, receive, register, delete and restore. `home` is the workspace
+folder.
+
+Datasets are files or folders of files in `home/datasets`, found by listing; reports are a cache that can be thrown
+away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import uuid
+from collections.abc import AsyncIterable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from platform_core import files
+from platform_core.clock import now
+from platform_core.datasets.containers import is_data_name
+from platform_core.datasets.formats import FORMATS, check_columns
+from platform_core.datasets.inspect import EVERY, Progress, inspect
+from platform_core.datasets.needs import NEEDS, convert, fitting, misfit
+from platform_core.datasets.read import Rows, data_files
+from platform_core.datasets.receive import Part, blocks, data_name
+from platform_core.datasets.report import Report
+from platform_core.datasets.rows import Row
+from platform_core.datasets.samples import Columns, Unusable
+from platform_core.errors import Problem, Text
+from platform_core.ids import is_id, new_id
+from platform_core.security.paths import check_name, resolve_inside
+
+ENTRY = "dataset.json"
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """A dataset as listed; `report` is None until someone looked inside; `splits` are the files of a folder."""
+
+    name: str
+    path: Path
+    size_bytes: int
+    modified: float
+    report: Report | None
+    splits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrashEntry:
+    """A deleted dataset that can be restored."""
+
+    id: str
+    name: str
+    deleted_at: float
+    size_bytes: int
+
+
+def folder(home: Path) -> Path:
+    return home / "datasets"
+
+
+def list_datasets(home: Path) -> list[DatasetInfo]:
+    """All datasets by name; hidden, unfinished, linked and foreign files are left out."""
+    top = folder(home)
+    if not top.is_dir():
+        return []
+    return [
+        info for path in sorted(top.iterdir(), key=lambda p: p.name.lower()) if (info := _info(home, path)) is not None
+    ]
+
+
+def get(home: Path, name: str) -> DatasetInfo:
+    """One dataset by name; raises Problem when there is none."""
+    info = _info(home, folder(home) / check_name(name))
+    if info is None:
+        raise Problem(
+            "There is no dataset “{name}” here: it was renamed or deleted, or never uploaded.",
+            fields=("dataset",),
+            name=name,
+        )
+    return info
+
+
+def _info(home: Path, path: Path) -> DatasetInfo | None:
+    if path.name.startswith(".") or path.is_symlink():
+        return None
+    try:
+        found = data_files(path) if path.is_dir() or (path.is_file() and is_data_name(path.name)) else []
+        stats = [file.stat() for file, _ in found]
+    except (Problem, OSError):
+        return None
+    if not stats:
+        return None
+    splits = tuple(label for _, label in found) if path.is_dir() else ()
+    return DatasetInfo(
+        path.name, path, sum(s.st_size for s in stats), max(s.st_mtime for s in stats), _cached(home, path), splits
+    )
+
+
+def fingerprint(path: Path) -> str:
+    """Changes whenever name, size or time of a dataset's files do."""
+    digest = hashlib.sha256(path.name.encode())
+    for file, label in data_files(path):
+        stat = file.stat()
+        digest.update(f"\0{label}\0{stat.st_size}\0{stat.st_mtime_ns}".encode())
+    return digest.hexdigest()[:32]
+
+
+def _cache_file(home: Path, path: Path) -> Path:
+    return home / "cache" / "datasets" / f"{fingerprint(path)}.json"
+
+
+def _cached(home: Path, path: Path) -> Report | None:
+    try:
+        data = files.read_json(_cache_file(home, path))
+        return Report.from_json(data) if data is not None else None
+    except (ValueError, KeyError, TypeError, OSError):
+        return None
+
+
+def report(home: Path, name: str, progress: Progress | None = None) -> Report:
+    """The report of a dataset, from the cache or made now. Raises Problem when the file can't be read."""
+    info = get(home, name)
+    if info.report is not None:
+        return info.report
+    target = _cache_file(home, info.path)
+    made = inspect(info.path, progress)
+    if target == _cache_file(home, info.path):  # not replaced while it was read
+        files.write_json(target, made.to_json())
+    return made
+
+
+def preview(home: Path, name: str, offset: int, limit: int) -> list[Row]:
+    """Readable rows `offset` (from 0) to `offset + limit`, reading on from the nearest place in the report's index."""
+    made = report(home, name)
+    if offset >= made.readable_rows or limit <= 0:
+        return []
+    offset = max(offset, 0)
+    place = min(offset // EVERY, len(made.index) - 1)
+    with Rows(folder(home) / check_name(name), made.index[place]) as source:
+        return list(islice(source, offset - place * EVERY, offset - place * EVERY + limit))
+
+
+def check(home: Path, name: str, to: str, columns: Columns | None = None) -> None:
+    """Raise Problem when the dataset does not hold what `to` (a key of NEEDS) takes."""
+    made = report(home, name)
+    names = [f.name for f in made.fields]
+    missing = [column for column in (columns or {}).values() if column not in names]
+    if missing:
+        known = ", ".join(f"`{n}`" for n in names[:12])
+        raise Problem(
+            "{file} has no column `{column}`; it has {known}.",
+            fields=("columns",),
+            file=name,
+            column=missing[0],
+            known=known,
+        )
+    form = fitting(made.guesses, to, columns)
+    if form is None:
+        raise misfit(name, made.guesses, names, to)
+    check_columns(form, columns)
+    if made.readable_rows and not any(_fits(row, form, to, columns) for row in _sample(home, name)):
+        problem = made.problems[0] if made.problems else None
+        raise Problem(
+            "No row of {file} can be used for {family}: row {row} {reason}.",
+            fields=("dataset",),
+            file=name,
+            family=Text(NEEDS[to].title),
+            row=problem.row if problem else 1,
+            reason=problem.reason if problem else Text("does not fit"),
+        )
+
+
+def _sample(home: Path, name: str) -> Iterator[Row]:
+    with Rows(get(home, name).path) as source:
+        yield from islice(source, 1000)
+
+
+def _fits(row: Row, form: str, to: str, columns: Columns | None) -> bool:
+    try:
+        convert(form, row.value, to, columns)
+    except Unusable:
+        return False
+    return True
+
+
+def holds(made: Report) -> Text | None:
+    """What a dataset holds, in words; None when its format is not known."""
+    return Text(FORMATS[made.format].holds) if made.format else None
+
+
+def receive(home: Path, name: str, chunks: Iterable[bytes], replace: bool = False) -> DatasetInfo:
+    """Store an upload. Raises Problem for a bad or taken name, an empty file, a full disk; then nothing is left
+    behind."""
+    with Part(folder(home) / data_name(name), replace) as part:
+        for chunk in chunks:
+            part.write(chunk)
+        part.publish()
+    return get(home, name)
+
+
+async def receive_async(home: Path, name: str, chunks: AsyncIterable[bytes], replace: bool = False) -> DatasetInfo:
+    """`receive` for a web server: writes in a thread, so that a slow disk holds up nobody else."""
+    with Part(folder(home) / data_name(name), replace) as part:
+        async for chunk in chunks:
+            await asyncio.to_thread(part.write, chunk)
+        await asyncio.to_thread(part.publish)
+    return await asyncio.to_thread(get, home, name)
+
+
+def register(
+    home: Path, source: str | Path, name: str | None = None, *, allowed_roots: list[Path], replace: bool = False
+) -> DatasetInfo:
+    """Copy a data file (or the data files of a folder) that is on this server and inside `allowed_roots` into the
+    workspace."""
+    real = resolve_inside(source, allowed_roots)
+    wanted = name or real.name
+    if real.is_dir():
+        return _register_folder(home, real, check_name(wanted), allowed_roots)
+    if not real.is_file():
+        raise Problem("{path} is neither a file nor a folder.", path=str(source))
+    return receive(home, wanted, blocks(real, allowed_roots), replace)
+
+
+def _register_folder(home: Path, real: Path, name: str, allowed_roots: list[Path]) -> DatasetInfo:
+    target = folder(home) / name
+    if target.exists():
+        raise Problem(
+            "A dataset named “{name}” exists already: choose another name, or replace it.", fields=("name",), name=name
+        )
+    staging = target.with_name(f".{name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        for file, label in data_files(real):
+            with Part(staging / label, False) as part:
+                for block in blocks(file, allowed_roots):
+                    part.write(block)
+                part.publish()
+        files.publish(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return get(home, name)
+
+
+def delete(home: Path, name: str) -> TrashEntry:
+    """Move a dataset into the trash, whole; `restore` brings it back."""
+    info = get(home, name)
+    entry = TrashEntry(new_id(), name, now(), info.size_bytes)
+    place = home / "trash" / entry.id
+    data = {
+        "kind": "dataset",
+        "id": entry.id,
+        "name": name,
+        "deleted_at": entry.deleted_at,
+        "size_bytes": entry.size_bytes,
+    }
+    files.write_json(place / ENTRY, {**data, "from": str(info.path.relative_to(home))})
+    try:
+        info.path.rename(place / name)
+    except FileNotFoundError:
+        (place / ENTRY).unlink()
+        place.rmdir()
+        raise Problem("“{name}” was just deleted by someone else.", name=name) from None
+    files.sync_folder(place)
+    files.sync_folder(info.path.parent)
+    return entry
+
+
+def trash(home: Path) -> list[TrashEntry]:
+    """Deleted datasets, the latest first."""
+    found = [_entry(place) for place in (home / "trash").glob(f"*/{ENTRY}")]
+    return sorted((e for e in found if e is not None), key=lambda e: -e.deleted_at)
+
+
+def _entry(file: Path) -> TrashEntry | None:
+    data = files.read_json(file)
+    if data is None or not (file.parent / str(data.get("name"))).exists():
+        return None
+    try:
+        return TrashEntry(
+            str(data["id"]), check_name(str(data["name"])), float(str(data["deleted_at"])), int(str(data["size_bytes"]))
+        )
+    except (KeyError, ValueError, Problem):
+        return None
+
+
+def restore(home: Path, entry_id: str) -> DatasetInfo:
+    """Bring a deleted dataset back; raises Problem when its name is taken or the trash was emptied."""
+    place = home / "trash" / entry_id
+    entry = _entry(place / ENTRY) if is_id(entry_id) else None
+    if entry is None:
+        raise Problem("This dataset is not in the trash any more.")
+    target = folder(home) / entry.name
+    if target.exists():
+        raise Problem(
+            "A dataset named “{name}” exists again: delete or rename it before you restore the old one.",
+            name=entry.name,
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (place / entry.name).rename(target)
+    (place / ENTRY).unlink()
+    place.rmdir()
+    files.sync_folder(target.parent)
+    return get(home, entry.name)
