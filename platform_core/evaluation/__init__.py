@@ -1,0 +1,1 @@
+"""How well a model answers: numbers with their uncertainty."""

@@ -1,0 +1,42 @@
+"""Batched generation from a causal language model: greedy or sampled, left-padded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from transformers.modeling_utils import PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+
+def generate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    *,
+    max_new_tokens: int,
+    temperature: float | None,
+    batch_size: int,
+) -> Iterator[tuple[list[int], list[str]]]:
+    """Answer all prompts, those of like length together: yields batches of (places in `prompts`, completions).
+
+    `temperature` None is greedy; else tokens are drawn from the whole distribution by torch's generator, which the caller seeds.
+    """
+    how = {"do_sample": False} if temperature is None else {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    model.eval()
+    order = sorted(range(len(prompts)), key=lambda at: (len(prompts[at]), at))
+    for start in range(0, len(order), batch_size):
+        places = order[start : start + batch_size]
+        batch = tokenizer([prompts[at] for at in places], return_tensors="pt", padding=True, padding_side="left")
+        batch = batch.to(model.device)
+        with torch.inference_mode():
+            out = model.generate(
+                input_ids=batch["input_ids"],
+                attention_mask=batch["attention_mask"],
+                max_new_tokens=max_new_tokens,
+                pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=model.generation_config.eos_token_id or tokenizer.eos_token_id,
+                **how,
+            )
+        completions = tokenizer.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+        yield places, completions

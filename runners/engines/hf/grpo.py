@@ -1,0 +1,110 @@
+"""GRPO (Shao et al. 2024) on TRL's GRPOTrainer, with exact match as the reward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from datasets import Dataset
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
+
+from platform_core.algorithms.grpo import GRPOSpec
+from platform_core.errors import Problem
+from platform_core.rewards.exact_match import exact_match
+from runners.engines.hf.data import load_rows, prompt_text
+from runners.engines.hf.model import load_model, load_tokenizer, save_model
+from runners.engines.hf.trainer import prepare, run_training, training_arguments
+from runners.job import Run
+from runners.report import Report
+
+SHOWN_PROMPTS, SHOWN_COMPLETIONS = 2, 2
+
+
+class ExactMatchReward:
+    """1 for a completion whose answer equals the dataset's, else 0; remembers the last batch, so that it can be shown."""
+
+    __name__ = "exact_match"
+
+    def __init__(self, spec: GRPOSpec) -> None:
+        self.spec = spec
+        self.batch: list[dict[str, object]] = []
+
+    def __call__(
+        self, prompts: list[str], completions: list[str], completion_ids: list[list[int]], answer: list[str], **more: Any
+    ) -> list[float]:
+        rewards = [
+            exact_match(c, a, self.spec.answer_extraction, self.spec.answer_marker)
+            for c, a in zip(completions, answer, strict=True)
+        ]
+        columns = (prompts, completions, answer, rewards, map(len, completion_ids))
+        names = ("prompt", "completion", "reference", "reward", "length")
+        self.batch = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        return rewards
+
+
+class RolloutTrainer(GRPOTrainer):  # type: ignore[misc]
+    """GRPOTrainer that resumes exactly and shows some of its rollouts."""
+
+    def __init__(self, *args: Any, reward: ExactMatchReward, report: Report, **more: Any) -> None:
+        super().__init__(*args, reward_funcs=reward, **more)
+        self.reward, self.report = reward, report
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        # TRL draws the prompt order of every epoch from one running generator that no checkpoint keeps.
+        sampler = super()._get_train_sampler(dataset)
+        sampler.set_epoch = lambda epoch: sampler.generator.manual_seed(sampler.seed + epoch)
+        return sampler
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        scored: dict[str, torch.Tensor] = super()._generate_and_score_completions(inputs)
+        step = self.state.global_step + 1
+        if step == 1 or step % self.args.logging_steps == 0:
+            self._show(step, scored["advantages"].tolist())
+        return scored
+
+    def _show(self, step: int, advantages: list[float]) -> None:
+        group = self.num_generations
+        for start in range(0, min(len(advantages), SHOWN_PROMPTS * group), group):
+            for at in range(start, start + min(SHOWN_COMPLETIONS, group)):
+                self.report.sample(step, **self.reward.batch[at], advantage=round(advantages[at], 4))
+
+
+def train(run: Run, report: Report) -> dict[str, object]:
+    """Train as the job's GRPOSpec says and leave the model in `run.output`; returns the last numbers."""
+    spec = run.spec
+    assert isinstance(spec, GRPOSpec)
+    prepare(run)
+    tokenizer = load_tokenizer(run.paths["model"])
+    file = run.paths["dataset"].name
+    rows = load_rows(run.paths["dataset"], "grpo", report)
+    prompts = spec.batch_size * spec.gradient_accumulation_steps // spec.num_generations
+    if len(rows) < prompts:
+        raise Problem(
+            "{file} has {rows} prompts, but one step takes {prompts}: lower the batch size or raise the group size.",
+            fields=("batch_size", "dataset"),
+            file=file,
+            rows=len(rows),
+            prompts=prompts,
+        )
+    data = Dataset.from_dict(
+        {"prompt": [prompt_text(r["prompt"], tokenizer, file) for r in rows], "answer": [r["answer"] for r in rows]}
+    )
+    report.phase("loading the model")
+    model = load_model(run.paths["model"], tokenizer)
+    arguments = GRPOConfig(
+        **training_arguments(run, spec),
+        num_generations=spec.num_generations,
+        max_completion_length=spec.max_completion_length,
+        temperature=spec.temperature,
+        top_k=0,
+        beta=spec.kl_coef,
+        epsilon=spec.clip_epsilon,
+        loss_type=spec.loss_type,
+    )
+    trainer = RolloutTrainer(
+        model=model, args=arguments, train_dataset=data, processing_class=tokenizer, reward=ExactMatchReward(spec), report=report
+    )
+    result = run_training(trainer, run, report)
+    save_model(model, tokenizer, run)
+    return result

@@ -1,0 +1,133 @@
+"""Models and tokenizers: loaded from a folder, built from sizes, saved as the output of a job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.modeling_utils import PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from platform_core.clock import now
+from platform_core.errors import Problem
+from platform_core.files import write_json
+from platform_core.jobs.spec import spec_hash
+from platform_core.models.architecture import Architecture
+from runners.job import Run
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer in `folder`, with a padding token; raises Problem when there is none or it has no end-of-text token."""
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        raise Problem(
+            "{folder} has no tokenizer (no tokenizer.json): copy the tokenizer's files into it, or choose another model.",
+            fields=("model", "tokenizer"),
+            folder=folder.name if folder.name != "output" else str(folder),
+        )
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    if tokenizer.eos_token_id is None:
+        raise Problem(
+            "The tokenizer in {folder} has no end-of-text token (eos_token), so a model could never learn to stop: "
+            "set `eos_token` in its tokenizer_config.json.",
+            folder=str(folder),
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(folder: Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """The causal language model in `folder` in float32; safetensors only; raises Problem when it is not whole."""
+    if not (folder / "config.json").is_file():
+        raise Problem("{folder} is not a model: it has no config.json.", fields=("model",), folder=str(folder))
+    if not any(folder.glob("*.safetensors")):
+        raise Problem(
+            "{folder} holds no weights as safetensors: convert them, other formats can carry programs and are not read.",
+            fields=("model",),
+            folder=str(folder),
+        )
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
+    )
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise Problem(
+            "The tokenizer in {folder} has {tokens} tokens, but the model's embedding only {rows} rows: "
+            "they do not belong together; copy the tokenizer that the model was trained with.",
+            fields=("model",),
+            folder=str(folder),
+            tokens=len(tokenizer),
+            rows=rows,
+        )
+    return model
+
+
+def build_model(architecture: Architecture, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
+    """A model with random weights (transformers' own initialisation), reproducible by `seed`."""
+    torch.manual_seed(seed)
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(model_config(architecture, tokenizer), dtype=torch.float32)
+    return model
+
+
+def model_config(a: Architecture, tokenizer: PreTrainedTokenizerBase | None = None) -> Any:
+    """The transformers config of an architecture; settings that a family lacks are left out."""
+    sizes: dict[str, Any] = {
+        "vocab_size": a.vocab_size,
+        "hidden_size": a.hidden_size,
+        "num_hidden_layers": a.layers,
+        "num_attention_heads": a.heads,
+        "num_key_value_heads": a.kv_heads,
+        "head_dim": a.head_dim,
+        "intermediate_size": a.intermediate_size,
+        "max_position_embeddings": a.context_length,
+        "tie_word_embeddings": a.tie_embeddings,
+    }
+    if a.family == "qwen3_moe":
+        sizes |= {
+            "num_experts": a.experts,
+            "num_experts_per_tok": a.experts_per_token,
+            "moe_intermediate_size": a.moe_intermediate_size,
+        }
+    if tokenizer is not None:
+        sizes |= {
+            "pad_token_id": tokenizer.pad_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "bos_token_id": tokenizer.bos_token_id,
+        }
+    return AutoConfig.for_model(a.family, **sizes)
+
+
+def context_length(model: PreTrainedModel) -> int | None:
+    """Positions that the model can see, or None when its config does not say."""
+    length = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return int(length) if length else None
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: Run) -> None:
+    """Write weights (safetensors), config, tokenizer and lineage into `run.output`, without a path of this machine in the config."""
+    model.config._name_or_path = ""
+    model.save_pretrained(run.output, safe_serialization=True)
+    tokenizer.name_or_path = ""
+    tokenizer.save_pretrained(run.output)
+    save_lineage(run, parameters=model.num_parameters())
+
+
+def save_lineage(run: Run, **more: object) -> None:
+    """Write `lathe.json`: which job made this, of what kind, from what, with which settings."""
+    write_json(
+        run.output / "lathe.json",
+        {
+            "job": run.id,
+            "kind": run.kind,
+            "parents": {field: str(path) for field, path in run.paths.items()},
+            "spec": json.loads(run.spec.model_dump_json()),
+            "spec_hash": spec_hash(run.kind, run.spec),
+            "created": now(),
+            **more,
+        },
+    )

@@ -1,0 +1,94 @@
+"""What a transformers Trainer tells while it trains: its logged scalars, speed, progress, gradient norms by layer."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from platform_core.clock import monotonic
+from runners.report import Report
+
+LAYER = re.compile(r"\.(?:layers|h|blocks)\.(\d+)\.")
+AT_THE_END = "train_runtime"
+
+
+class Reporting(TrainerCallback):  # type: ignore[misc]
+    """Passes the Trainer's logs on to the job's report.
+
+    `values` holds the last logged scalars. `grad_norm` vectors are before clipping, as is the logged `grad_norm`: the root of
+    their sum of squares.
+    """
+
+    def __init__(self, report: Report, rows_per_step: int, tokens: int = 0) -> None:
+        self.report, self.rows_per_step = report, rows_per_step
+        self.values: dict[str, float] = {}
+        self.tokens = tokens
+        self._logged = (0.0, 0, tokens)
+        self._layers: list[str] = []
+        self._parameters: list[torch.nn.Parameter] = []
+        self._layer_of: list[int] = []
+        self._norms: list[float] | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> None:
+        groups: dict[str, list[torch.nn.Parameter]] = {}
+        for name, parameter in more["model"].named_parameters():
+            if parameter.requires_grad:
+                groups.setdefault(layer_name(name), []).append(parameter)
+        self._layers = list(groups)
+        self._parameters = [p for group in groups.values() for p in group]
+        self._layer_of = [at for at, group in enumerate(groups.values()) for _ in group]
+        self._logged = (monotonic(), state.global_step, self.tokens)
+        self.report.progress(state.global_step, state.max_steps, epoch=state.epoch or 0.0, tokens=self.tokens)
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> None:
+        step = state.global_step + 1
+        if step == 1 or step % args.logging_steps == 0 or step == state.max_steps:
+            self._norms = self._layer_norms()
+
+    def _layer_norms(self) -> list[float]:
+        have = [(at, p.grad) for at, p in zip(self._layer_of, self._parameters, strict=True) if p.grad is not None]
+        squares = torch.stack(torch._foreach_norm([grad for _, grad in have])).float().square().tolist()
+        sums = [0.0] * len(self._layers)
+        for (at, _), square in zip(have, squares, strict=True):
+            sums[at] += square
+        return [total**0.5 for total in sums]
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
+        self.report.progress(state.global_step, state.max_steps, epoch=round(state.epoch or 0.0, 4), tokens=self.tokens)
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **more: Any
+    ) -> None:
+        # The curves live in the job's metrics; kept here they would grow every checkpoint without bound.
+        state.log_history.clear()
+        values = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)}
+        if AT_THE_END in values:
+            return
+        step = state.global_step
+        self.tokens = int(values.get("num_tokens", self.tokens))
+        time, last_step, last_tokens = self._logged
+        self._logged = (monotonic(), step, self.tokens)
+        seconds = self._logged[0] - time
+        if step > last_step and seconds > 0:
+            values["samples_per_second"] = (step - last_step) * self.rows_per_step / seconds
+            values["tokens_per_second"] = (self.tokens - last_tokens) / seconds
+        self.report.metrics(step, values)
+        self.values |= values
+        if self._norms is not None:
+            clipped_by = values.get("grad_norm", 0.0) / args.max_grad_norm if args.max_grad_norm else 1.0
+            norms = [norm * max(1.0, clipped_by) for norm in self._norms]
+            self.report.writer.vector("grad_norm", step, self._layers, norms)
+            self._norms = None
+
+
+def layer_name(parameter: str) -> str:
+    """`layer.3` for a parameter of the fourth block, else the name of its module (`embed_tokens`, `norm`, `lm_head`)."""
+    found = LAYER.search("." + parameter)
+    return f"layer.{found[1]}" if found else parameter.split(".")[-2]

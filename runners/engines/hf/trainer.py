@@ -1,0 +1,156 @@
+"""The frame around every transformers Trainer: arguments from the spec, resume, stop at a step's end, whole checkpoints, NaN."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.utils import logging as transformers_logging
+
+from platform_core.algorithms.training import TrainingSpec
+from platform_core.errors import Problem
+from runners.engines.hf import checkpoint
+from runners.engines.hf.reporting import Reporting
+from runners.job import Run, Stopped
+from runners.report import Report
+
+SAMPLING_BROKE = "probability tensor contains"
+
+
+def prepare(run: Run) -> None:
+    """Set what decides a result in this process, whether it started cold or was forked: threads, determinism, quiet bars."""
+    torch.set_num_threads(run.threads)
+    transformers_logging.disable_progress_bar()
+
+
+def use_cpu(device: str) -> bool:
+    """Whether to compute on the CPU; raises Problem when the wanted device is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(device, True):
+        raise Problem("There is no {device} device here: set the device to auto or cpu.", fields=("device",), device=device)
+    return device == "cpu" or not any(there.values())
+
+
+def training_arguments(run: Run, spec: TrainingSpec) -> dict[str, Any]:
+    """The arguments that all TRL trainers share, from the spec."""
+    cpu = use_cpu(spec.device)
+    return {
+        "output_dir": str(run.checkpoints / checkpoint.SAVING),
+        "max_steps": spec.max_steps or -1,
+        "num_train_epochs": spec.epochs,
+        "per_device_train_batch_size": spec.batch_size,
+        "gradient_accumulation_steps": spec.gradient_accumulation_steps,
+        "learning_rate": spec.learning_rate,
+        "lr_scheduler_type": spec.lr_scheduler,
+        "warmup_steps": spec.warmup_steps,
+        "weight_decay": spec.weight_decay,
+        "adam_beta2": spec.adam_beta2,
+        "max_grad_norm": spec.max_grad_norm,
+        "bf16": spec.dtype == "bfloat16",
+        "gradient_checkpointing": spec.gradient_checkpointing,
+        "use_cpu": cpu,
+        "dataloader_pin_memory": not cpu,
+        "seed": spec.seed,
+        "logging_steps": spec.logging_steps,
+        "logging_first_step": True,
+        "logging_nan_inf_filter": False,
+        "save_strategy": "steps" if spec.save_every else "no",
+        "save_steps": spec.save_every or 500,
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+class Steps(TrainerCallback):  # type: ignore[misc]
+    """What must happen at a step: stop on NaN before the weights change, obey a wish at its end, make a saved checkpoint whole."""
+
+    def __init__(self, trainer: Trainer, run: Run, report: Report, reporting: Reporting) -> None:
+        self.trainer, self.run, self.report, self.reporting = trainer, run, report, reporting
+        self.stopped = False
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> None:
+        # The Trainer's running sum since the last log: one value that is not finite keeps it so.
+        if not math.isfinite(self.trainer._tr_loss.item()):
+            raise broken_loss(state.global_step + 1, args.learning_rate)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
+        if state.global_step >= state.max_steps:
+            control.should_save = False
+        elif self.report.wish is not None:
+            self.stopped = control.should_log = control.should_save = control.should_training_stop = True
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **more: Any
+    ) -> None:
+        if not math.isfinite((logs or {}).get("grad_norm", 0.0)):
+            raise broken_loss(state.global_step, args.learning_rate)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
+        step = state.global_step
+        if not all(bool(torch.isfinite(p).all()) for p in more["model"].parameters()):
+            raise broken_loss(step, args.learning_rate)
+        spec = self.run.spec
+        assert isinstance(spec, TrainingSpec)
+        part = Path(args.output_dir) / f"checkpoint-{step}"
+        checkpoint.complete(part, self.run.checkpoints, step, spec.keep_checkpoints, self.reporting.tokens)
+        checkpoint.sweep(self.run.checkpoints)
+        self.report.event("checkpoint", f"checkpoint of step {step} saved")
+
+
+def run_training(trainer: Trainer, run: Run, report: Report) -> dict[str, object]:
+    """Train to the end, from the last whole checkpoint when there is one; returns the last logged numbers.
+
+    Raises Stopped after a wish (its checkpoint is whole), Problem on NaN, OSError when the disk is full.
+    """
+    start = resume_point(run, report)
+    tokens = checkpoint.trained_tokens(start) if start else 0
+    rows = trainer.args.per_device_train_batch_size * trainer.args.gradient_accumulation_steps
+    reporting = Reporting(report, rows, tokens)
+    steps = Steps(trainer, run, report, reporting)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(reporting)
+    trainer.add_callback(steps)
+    if hasattr(trainer, "_total_train_tokens"):
+        trainer._total_train_tokens = tokens
+    if report.wish is not None:
+        raise Stopped
+    try:
+        trainer.train(resume_from_checkpoint=str(start) if start else None)
+    except RuntimeError as error:
+        if SAMPLING_BROKE in str(error):
+            raise broken_loss(trainer.state.global_step + 1, trainer.args.learning_rate) from error
+        checkpoint.raise_if_disk_full(run.checkpoints)
+        raise
+    finally:
+        checkpoint.sweep(run.checkpoints)
+    if steps.stopped:
+        raise Stopped
+    return {**reporting.values, "steps": trainer.state.global_step, "parameters": trainer.model.num_parameters()}
+
+
+def resume_point(run: Run, report: Report) -> Path | None:
+    """The checkpoint to go on from, half-written ones swept; what was reported after it is forgotten."""
+    run.checkpoints.mkdir(exist_ok=True)
+    checkpoint.sweep(run.checkpoints)
+    start = checkpoint.last_whole(run.checkpoints)
+    step = int(start.name.removeprefix("step-")) if start else 0
+    report.resume_at(step)
+    if start:
+        report.event("resumed", f"goes on from the checkpoint of step {step}")
+    return start
+
+
+def broken_loss(step: int, learning_rate: float) -> Problem:
+    """The sentence for a training that blew up."""
+    return Problem(
+        "The loss became NaN at step {step}: the training blew up. Lower the learning rate ({learning_rate}), "
+        "lengthen the warm-up, or look for broken rows in the dataset.",
+        fields=("learning_rate",),
+        step=step,
+        learning_rate=learning_rate,
+    )

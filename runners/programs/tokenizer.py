@@ -1,0 +1,17 @@
+"""Train a tokenizer: `python -m runners.programs.tokenizer <job folder>`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from runners.programs import run_engine
+
+
+def main(folder: Path) -> int:
+    """Run the job in `folder`; the exit code is 0 unless it failed."""
+    return run_engine(folder, "train")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]).resolve()))
