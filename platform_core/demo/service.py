@@ -144,4 +144,10 @@ def _reference(value: object, made: dict[str, Job]) -> object:
 
 def _stage_row(name: str, job: Job) -> dict[str, Any]:
     seconds = (job.finished_at or 0) - (job.started_at or 0)
-    return {"name": name, "kind": job.kind, "job": job.id, "seconds": round(seconds, 1), "steps": job.result.get("step")}
+    return {
+        "name": name,
+        "kind": job.kind,
+        "job": job.id,
+        "seconds": round(seconds, 1),
+        "steps": job.result.get("step"),
+    }

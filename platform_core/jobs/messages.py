@@ -26,8 +26,9 @@ class Finding:
 
 def validate(spec_class: type[JobSpec], values: Mapping[str, Any]) -> tuple[JobSpec | None, list[Finding]]:
     """The spec, or None with what is wrong; recommended ranges that are left come as warnings."""
+    empty = {k for k, f in spec_class.model_fields.items() if f.is_required() and values.get(k) in (None, "")}
     try:
-        spec = spec_class.model_validate(dict(values))
+        spec = spec_class.model_validate({k: v for k, v in values.items() if k not in empty})
     except ValidationError as error:
         return None, explain(spec_class, error)
     return spec, outside_recommended(spec)

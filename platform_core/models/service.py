@@ -119,6 +119,10 @@ def model_path(workspace: Workspace, ref: str) -> Path:
                 "Job “{name}” ({id}) has no output yet: it is {state}.", name=job.name, id=job.id, state=job.state
             )
         return output
+    if "/" not in ref and not (workspace.models / ref).exists():
+        raise Problem(
+            "There is no model “{ref}” in the library: choose another, or put its folder into `models/`.", ref=ref
+        )
     return resolve_inside(ref, [workspace.models, *allowed_roots(workspace.home)])
 
 
