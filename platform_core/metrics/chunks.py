@@ -82,8 +82,6 @@ def add(connection: sqlite3.Connection, key_id: int, column: Column, small: int)
         )
     ]
     owner = np.searchsorted(starts, steps, "right") - 1
-    if last[2] >= small:
-        owner[steps > last[1]] = len(starts)
     for at in np.unique(owner).tolist():
         old = load(connection, key_id, starts[at], starts[at]) if 0 <= at < len(starts) else empty()
         put(connection, key_id, merge(old, (steps[owner == at], values[owner == at])))

@@ -81,7 +81,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def restore(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    """Write a file that was deleted while open anew from what its connection still holds; returns a connection to it."""
+    """Write a file that was deleted while open anew from what its connection still holds; returns a new one."""
     partial = path.with_name(f".{path.name}.partial")
     partial.unlink(missing_ok=True)
     connection.execute("VACUUM INTO ?", (str(partial),))

@@ -1,4 +1,4 @@
-"""kill -9 of a writer at random moments while a reader polls: no half chunk, no gap, and the run goes on where it was."""
+"""kill -9 of a writer at random moments under a polling reader: no half chunk, no gap, and the run goes on."""
 
 import random
 import signal

@@ -225,16 +225,16 @@ def test_a_foreign_file_is_named_and_left_alone(tmp_path: Path, kind: str) -> No
     path = tmp_path / "metrics.sqlite"
     make_foreign(path, kind)
     before = path.read_bytes()
-    with pytest.raises(Problem, match="metrics.sqlite"):
+    with pytest.raises(Problem, match=r"metrics\.sqlite"):
         Reader(path)
-    with pytest.raises(Problem, match="metrics.sqlite"):
+    with pytest.raises(Problem, match=r"metrics\.sqlite"):
         Writer(path)
     assert path.read_bytes() == before
 
 
 def test_a_folder_in_its_place_is_named(tmp_path: Path) -> None:
     make_foreign(tmp_path / "metrics.sqlite", "folder")
-    with pytest.raises(Problem, match="metrics.sqlite"):
+    with pytest.raises(Problem, match=r"metrics\.sqlite"):
         Writer(tmp_path / "metrics.sqlite")
 
 

@@ -117,7 +117,7 @@ def test_a_sparse_metric_fills_its_chunks_and_late_ones_split_them(tmp_path: Pat
     with Writer(path, every=NEVER) as writer:
         writer.metrics(0, {"reward": 0.0})
         writer.metrics(1_000_000, {"reward": 1.0})
-        for step in range(0, 20_000):
+        for step in range(20_000):
             writer.metrics(step, {"loss": float(step), **({"evaluation": float(step)} if step % 100 == 0 else {})})
         writer.flush()
         for step in range(1, 6000):

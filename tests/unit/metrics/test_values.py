@@ -204,15 +204,17 @@ def test_the_sqlite3_tool_reads_the_whole_run(tmp_path: Path) -> None:
     writer = Writer(path, every=NEVER)
     for step in range(600):
         writer.metrics(step, {"loss": float(step), "rate": 0.5})
+    writer.metrics(513, {"rate": math.nan})
     writer.flush()
     query = (
-        "SELECT name, step0, step1, n, min, mean, max, last FROM curve; SELECT step, name, value FROM recent LIMIT 2;"
+        "SELECT name, step0, step1, n, min, mean, max, last FROM curve; SELECT step, name, value FROM recent LIMIT 4;"
     )
     query += "SELECT name, last_step, last_value FROM key WHERE id > 0;"
     out = subprocess.run(["sqlite3", "-readonly", path, query], capture_output=True, text=True, check=True).stdout
     writer.close()
     assert out.splitlines()[1:] == [
         "loss|0|511|512|0.0|255.5|511.0|511.0", "rate|0|511|512|0.5|0.5|0.5|0.5", "512|loss|512.0", "512|rate|0.5",
+        "513|loss|513.0", "513|rate|nan",
         "loss|599|599.0", "rate|599|0.5",
     ]  # fmt: skip
     assert sqlite3.connect(path).execute("SELECT sum(n) FROM curve WHERE name='loss'").fetchone()[0] == 600
