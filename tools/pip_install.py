@@ -72,6 +72,7 @@ class Reading:
         self.text = "Looking up packages"
         self.installing = False
         self.cuda = False
+        self.warned = False
 
     def line(self, line: str) -> None:
         """Take one line of pip's output."""
@@ -136,9 +137,9 @@ def run_pip(python: Path, arguments: List[str], log: Path, reading: Reading, pro
 
 def warn_about_cuda(reading: Reading, folder: Path, progress: Progress, free: Optional[int] = None) -> None:
     """Say once that the index offers torch's CUDA build, and stop when the disk is too small for it."""
-    if not reading.cuda:
+    if reading.warned or not reading.cuda:
         return
-    reading.cuda = False
+    reading.warned = True
     free = shutil.disk_usage(str(folder)).free if free is None else free
     if free < NEEDED_FOR_CUDA:
         raise SystemExit(
