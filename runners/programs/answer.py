@@ -1,7 +1,7 @@
 """Answer prompts greedily over a local socket, with the asked models kept loaded; ends after five idle minutes.
 
 `python -m runners.programs.answer <socket path>`. One JSON line in, one out:
-{"models": {name: folder}, "prompt": text, "max_new_tokens": n} → {"answers": {name: text}} or {"error": {template, values}}.
+{"models": {name: folder}, "prompt": text, "max_new_tokens": n} → {"answers": {name: text}} or {"error": sentence}.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def test_a_workspace_of_a_newer_version_is_refused_with_a_sentence(tmp_path: Pat
     open_workspace(tmp_path)
     with sqlite3.connect(tmp_path / "platform.db") as db:
         db.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(Problem, match="made by a newer version.*PLATFORM_HOME"):
+    with pytest.raises(Problem, match=r"made by a newer version.*PLATFORM_HOME"):
         migrate.bring_up_to_date(connect(f"sqlite:///{tmp_path / 'platform.db'}", 1), tmp_path)
 
 

@@ -13,7 +13,7 @@ from platform_core.jobs.states import ACTIVE, NEXT, STARTABLE
 from platform_core.workspace.service import Workspace, open_workspace
 
 
-@pytest.fixture()
+@pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     made = open_workspace(tmp_path / "home")
     (made.datasets / "texts.jsonl").write_text('{"text": "one two three"}\n' * 10)
@@ -40,7 +40,7 @@ def test_create_writes_the_resolved_spec_beside_the_row(workspace: Workspace) ->
 
 
 def test_a_rejected_spec_leaves_nothing(workspace: Workspace) -> None:
-    with pytest.raises(service.Rejected, match="no dataset “gone.jsonl”"):
+    with pytest.raises(service.Rejected, match=r"no dataset “gone\.jsonl”"):
         service.create(workspace, "tokenizer", {"dataset": "gone.jsonl"})
     assert list(workspace.jobs.iterdir()) == []
     assert service.list_jobs(workspace) == []
