@@ -1,0 +1,71 @@
+"""What pages need over plain HTTP: uploads as a stream, jobs as JSON, logs as a download."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, JSONResponse
+
+from app.page import workspace
+from platform_core.datasets import service as datasets
+from platform_core.errors import Problem, Text
+from platform_core.jobs import service as jobs
+from platform_core.jobs.store import Job
+
+api = FastAPI(title="lathe", docs_url=None, redoc_url=None)
+
+
+@api.exception_handler(Problem)
+async def refuse(request: Request, problem: Problem) -> JSONResponse:
+    """A problem as JSON: the sentence, its template and values for translation, the fields it belongs to."""
+    answer = {"detail": str(problem), "fields": list(problem.fields), **problem.text.as_json()}
+    return JSONResponse(answer, 422)
+
+
+@api.get("/health")
+async def health() -> dict[str, str]:
+    """That the server answers."""
+    return {"status": "ok"}
+
+
+@api.put("/upload/{name}", status_code=201)
+async def upload(name: str, request: Request, replace: bool = False) -> dict[str, Any]:
+    """Stream a dataset to the disk, visible only when whole."""
+    home = (await asyncio.to_thread(workspace)).home
+    info = await datasets.receive_async(home, name, request.stream(), replace)
+    return {"name": info.name, "size_bytes": info.size_bytes}
+
+
+@api.get("/jobs")
+def list_jobs(search: str = "", limit: int = 100, offset: int = 0) -> list[dict[str, Any]]:
+    """Jobs, newest first."""
+    found = jobs.list_jobs(workspace(), search=search, limit=min(max(limit, 1), 1000), offset=max(offset, 0))
+    return [as_json(job) for job in found]
+
+
+@api.get("/jobs/{job_id}")
+def show_job(job_id: str) -> dict[str, Any]:
+    """One job with everything its row says."""
+    return as_json(jobs.get(workspace(), job_id))
+
+
+@api.get("/jobs/{job_id}/log", response_model=None)
+def download_log(job_id: str) -> FileResponse:
+    """The log of the newest attempt as a file."""
+    place = workspace()
+    job = jobs.get(place, job_id)
+    path = jobs.log_file(place, job)
+    if path is None:
+        raise Problem("“{name}” has no log yet: it has not started.", name=job.name)
+    headers = {"X-Content-Type-Options": "nosniff"}
+    return FileResponse(path, media_type="text/plain; charset=utf-8", filename=f"{job.id}.log", headers=headers)
+
+
+def as_json(job: Job) -> dict[str, Any]:
+    """A job's row as JSON values."""
+    row = asdict(job) | {"step": job.step, "total_steps": job.total_steps}
+    row["reason"] = str(job.reason) if isinstance(job.reason, Text) else None
+    return row

@@ -1,0 +1,151 @@
+"""What every page is made of: its head, the one trouble callout, an empty state, ways to other pages."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import streamlit as st
+
+from app.words import say
+from platform_core.errors import Problem
+from platform_core.ids import new_id
+from platform_core.settings import home_folder
+from platform_core.workspace.service import Workspace, open_workspace
+
+log = logging.getLogger("lathe.page")
+
+PAGES = Path(__file__).resolve().parents[1] / "pages"
+BUSY_SECONDS = 5.0
+MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:^=&\"'])")
+
+
+@dataclass(frozen=True)
+class Door:
+    """A way out of an empty page: where it leads and what is behind it."""
+
+    title: str
+    line: str
+    icon: str
+    page: str = ""
+    query: tuple[tuple[str, str], ...] = ()
+    do: Callable[[], None] | None = None
+    primary: bool = False
+
+
+def workspace() -> Workspace:
+    """The workspace of this server; a page waits at most five seconds for its database. Raises Problem."""
+    return open_workspace(home_folder(), BUSY_SECONDS)
+
+
+def plain(value: object) -> str:
+    """A person's text for a place that reads Markdown (labels, captions, titles): shown as it is, never as markup."""
+    return MARKUP.sub(r"\\\1", re.sub(r"[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", str(value)))
+
+
+def page_file(name: str) -> Path:
+    """The script of a page, for `st.page_link`."""
+    return PAGES / f"{name.replace('-', '_')}.py"
+
+
+def go(name: str, **query: str) -> NoReturn:
+    """Leave for another page, e.g. `go("monitor", job=id)`."""
+    st.switch_page(page_file(name), query_params=query)
+
+
+def link(name: str, label: str, icon: str | None = None, **query: str) -> None:
+    """A link to another page, if this installation has it; `label` may hold a person's text."""
+    if page_file(name).is_file():
+        st.page_link(
+            page_file(name), label=plain(label), icon=f":material/{icon}:" if icon else None, query_params=query
+        )
+
+
+def header(title: str, line: str) -> Any:
+    """The head of a page: title and one line that says what it is for; returns the place of its primary action."""
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="page-header"
+    ):
+        with st.container(gap="xxsmall", width="content", key="page-title"):
+            st.title(plain(title), anchor=False)
+            st.caption(line)
+        return st.container(
+            horizontal=True,
+            horizontal_alignment="right",
+            vertical_alignment="center",
+            width="content",
+            key="page-action",
+        )
+
+
+def trouble(problem: Problem, action: Callable[[], None] | None = None) -> None:
+    """The one callout for what went wrong; `action` draws a button where the platform itself can help."""
+    with st.container(key=f"trouble-{new_id()}"):
+        st.error(plain(say(problem)), icon=":material/error:")
+        if action is not None:
+            action()
+
+
+def unexpected(error: BaseException) -> Problem:
+    """A sentence for an error that nobody foresaw; the trace goes to the server's log under the same id."""
+    incident = new_id()
+    log.error("incident %s", incident, exc_info=error)
+    return Problem(
+        "This part of the page broke ({kind}). The rest goes on; the server's log has the details under {id}.",
+        kind=type(error).__name__,
+        id=incident,
+    )
+
+
+def as_problem(error: Exception) -> Problem:
+    """Any exception as a sentence for people."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, OSError):
+        log.warning("%s", error, exc_info=error)
+        return Problem(
+            "{path} can't be read or written: {reason}.",
+            path=str(error.filename or home_folder()),
+            reason=error.strerror or str(error),
+        )
+    return unexpected(error)
+
+
+def script_error(error: Exception) -> bool:
+    """The last net under scripts, callbacks and fragments: the callout instead of Streamlit's own box."""
+    trouble(as_problem(error))
+    return True
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Around a part of a page: its failure shows as a callout and leaves the rest working."""
+    try:
+        yield
+    except Exception as error:
+        trouble(as_problem(error))
+
+
+def empty_state(title: str, line: str, doors: Sequence[Door]) -> None:
+    """What stands where there is nothing yet: one sentence, and the ways to have something."""
+    with st.container(key="empty-state", gap="small"):
+        st.subheader(title, anchor=False)
+        st.caption(line)
+        columns = st.columns(len(doors), gap="medium")
+    for column, door in zip(columns, doors, strict=True):
+        with column, st.container(border=True, height="stretch", key=f"door-{door.icon}"):
+            st.markdown(f":material/{door.icon}: **{plain(door.title)}**")
+            st.caption(plain(door.line))
+            label = door.title
+            if st.button(
+                label, key=f"door-go-{door.icon}", type="primary" if door.primary else "secondary", width="stretch"
+            ):
+                if door.do is not None:
+                    door.do()
+                else:
+                    go(door.page, **dict(door.query))
