@@ -7,9 +7,10 @@ import gzip
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
@@ -57,8 +58,21 @@ class Member:
 class Stream:
     """Bytes of a file, unpacked, with a look ahead; counts what comes out and never believes what a header promises."""
 
-    def __init__(self, raw: IO[bytes], name: str, packed_bytes: int | None, limits: Limits) -> None:
-        self.raw, self.name, self.packed_bytes, self.limits = raw, name, packed_bytes, limits
+    def __init__(
+        self,
+        raw: IO[bytes],
+        name: str,
+        packed_bytes: int | None,
+        limits: Limits,
+        ends_whole: Callable[[], bool] | None = None,
+    ) -> None:
+        self.raw, self.name, self.packed_bytes, self.limits, self.ends_whole = (
+            raw,
+            name,
+            packed_bytes,
+            limits,
+            ends_whole,
+        )
         self.position = 0
         self.damage: str | None = None
         self._came_out = 0
@@ -100,6 +114,8 @@ class Stream:
             if self.packed_bytes is None:
                 raise
             self.damage, block = str(error), b""
+        if not block and self.damage is None and self.ends_whole is not None and not self.ends_whole():
+            self.damage = "it ends in the middle"
         self._came_out += len(block)
         if self.packed_bytes is not None:
             self._refuse_bomb(self.packed_bytes)
@@ -148,11 +164,39 @@ def open_members(path: Path, label: str, limits: Limits) -> Iterator[Member]:
             reader = zstandard.ZstdDecompressor(max_window_size=128 * MEGABYTE).stream_reader(
                 file, read_across_frames=True
             )
-            yield Member(label, "zstd", Stream(stack.enter_context(reader), label, size, limits))
+            stream = Stream(stack.enter_context(reader), label, size, limits, partial(_zstd_ends_whole, path))
+            yield Member(label, "zstd", stream)
         elif head[:4] == b"PK\x03\x04":
             yield from _zip_members(file, label, limits)
         else:
             yield Member(label, "plain", Stream(file, label, None, limits))
+
+
+def _zstd_ends_whole(path: Path) -> bool:
+    """Whether the last zstd frame has its end; the library takes a cut file for a complete one. Frame layout: RFC
+    8878, 3.1."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        while head := file.read(4):
+            if head[1:] == b"\x2a\x4d\x18" and head[0] & 0xF0 == 0x50:
+                file.seek(int.from_bytes(file.read(4), "little"), io.SEEK_CUR)
+                continue
+            if not (descriptor := file.read(1)):
+                return False
+            flags = descriptor[0]
+            single = flags >> 5 & 1
+            file.seek((1 - single) + (0, 1, 2, 4)[flags & 3] + (single, 2, 4, 8)[flags >> 6], io.SEEK_CUR)
+            last = 0
+            while not last:
+                if len(block := file.read(3)) < 3:
+                    return False
+                header = int.from_bytes(block, "little")
+                last = header & 1
+                file.seek(1 if header >> 1 & 3 == 1 else header >> 3, io.SEEK_CUR)
+            file.seek(4 * (flags >> 2 & 1), io.SEEK_CUR)
+            if file.tell() > size:
+                return False
+    return True
 
 
 def refuse_foreign(head: bytes, label: str) -> None:

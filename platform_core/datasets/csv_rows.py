@@ -15,6 +15,7 @@ from platform_core.datasets.rows import FileFacts, Limits, Problems, Row
 from platform_core.errors import Text, text
 
 RESYNCS = 100
+OPEN_QUOTE = "opens a quote that never closes, or that swallows the rows after it"
 NUMBER = re.compile(r"^[-+]?[\d.,]+([eE][-+]?\d+)?%?$")
 SENTENCE_ENDS = (".", "?", "!", "。", "？", "！")
 DELIMITERS = (",", "\t", ";", "|")
@@ -69,8 +70,7 @@ def records(stream: Stream, facts: FileFacts, limits: Limits) -> Iterator[Record
             if wrong and len(pulled) > 1 and resyncs > 0:
                 resyncs -= 1
                 pending.extendleft(reversed(pulled[1:]))
-                opens = text("opens a quote that never closes, or that swallows the rows after it")
-                record = Record(head.offset, [], record.reason or opens)
+                record = Record(head.offset, [], text(OPEN_QUOTE))
             yield record
 
 
@@ -96,9 +96,7 @@ def _quoted(
         cells = next(csv.reader(feed(), delimiter=delimiter, strict=True))
     except csv.Error as error:
         if "unexpected end" in str(error):
-            return Record(
-                head.offset, [], text("opens a quote that never closes, or that swallows the rows after it")
-            ), pulled
+            return Record(head.offset, [], text(OPEN_QUOTE)), pulled
         return Record(head.offset, [], text("has a quote in a wrong place ({detail})", detail=str(error))), pulled
     return Record(head.offset, cells), pulled
 

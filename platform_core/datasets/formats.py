@@ -10,7 +10,7 @@ from platform_core.datasets import readers
 from platform_core.datasets import samples as s
 from platform_core.datasets.readers import Converted
 from platform_core.datasets.samples import Columns, Unusable, Value
-from platform_core.errors import Problem, Text, text
+from platform_core.errors import Problem, Text
 
 FIELD_NAMES = frozenset(name for names in s.ALIASES.values() for name in names)
 
@@ -36,7 +36,7 @@ class Format:
 
 @dataclass(frozen=True)
 class Guess:
-    """A format that the rows may have: the share of rows with its shape, and what that rests on."""
+    """A format that the rows may have: the share of rows with its shape, and what they then hold."""
 
     format: str
     share: float
@@ -216,18 +216,7 @@ def detect(rows: Iterable[Value]) -> list[Guess]:
             first[name] += place == 0
     order = list(FORMATS)
     found = sorted((n for n in order if also[n]), key=lambda n: (-first[n], -also[n], order.index(n)))
-    return [
-        Guess(
-            n,
-            also[n] / seen,
-            text(
-                "{percent}% of the rows looked at are {holds}",
-                percent=round(100 * also[n] / seen),
-                holds=Text(FORMATS[n].holds),
-            ),
-        )
-        for n in found
-    ]
+    return [Guess(n, also[n] / seen, Text(FORMATS[n].holds)) for n in found]
 
 
 def matching(value: Value) -> list[str]:

@@ -148,6 +148,12 @@ def sniff(member: Member) -> FileFacts:
     """What the first megabyte says about a file. Raises Problem when it holds no rows."""
     head = member.stream.head()
     facts = FileFacts(member.name, member.container)
+    if not head and member.stream.damage is not None:
+        raise Problem(
+            "{file} is damaged before its first row ({reason}): pack or upload it again.",
+            file=member.name,
+            reason=member.stream.damage,
+        )
     if not head:
         raise Problem("{file} is empty: it has no bytes at all. Was the upload or export cut short?", file=member.name)
     refuse_foreign(head[:16], member.name)
@@ -172,7 +178,7 @@ def sniff(member: Member) -> FileFacts:
 def _refuse_binary(head: bytes, facts: FileFacts) -> None:
     sample = head[:100_000]
     control = sum(sample.count(bytes([c])) for c in (*range(9), *range(14, 27), *range(28, 32)))
-    if not facts.encoding.startswith("utf-16") and control * 50 > len(sample):
+    if not facts.encoding.startswith("utf-16") and control > 20 and control * 20 > len(sample):
         raise Problem(
             "{file} is not text but binary data of a kind that is not known here: export the data as JSONL, CSV or "
             "Parquet.",
