@@ -120,7 +120,9 @@ def hold_lock(path: Path) -> int:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         holder = os.pread(number, 32, 0).decode(errors="replace").strip() or "unknown"
-        print("Another set-up (process {}) is at work in this folder; waiting for it to end.".format(holder), flush=True)
+        print(
+            "Another set-up (process {}) is at work in this folder; waiting for it to end.".format(holder), flush=True
+        )
         fcntl.flock(number, fcntl.LOCK_EX)
     os.ftruncate(number, 0)
     os.pwrite(number, "{}\n".format(os.getpid()).encode(), 0)
@@ -225,7 +227,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
         print("\nStopped. What is installed so far stays; run the same command again to go on.", file=sys.stderr)
         return 130
     except OSError as error:
-        print("The set-up stopped: {}. Mend that and run the same command again to go on.".format(error), file=sys.stderr)
+        print(
+            "The set-up stopped: {}. Mend that and run the same command again to go on.".format(error), file=sys.stderr
+        )
         return 1
     return 0
 

@@ -90,7 +90,9 @@ class Reading:
                 words[1].rsplit("/", 1)[-1].split("-")[0], size, self.seen, max(self.total, self.seen)
             )
         elif words[0] == "Building":
-            self.text = "Building {}".format(words[3] if words[1:3] == ["wheel", "for"] and len(words) > 3 else "a package")
+            self.text = "Building {}".format(
+                words[3] if words[1:3] == ["wheel", "for"] and len(words) > 3 else "a package"
+            )
         elif words[:2] == ["Installing", "collected"]:
             self.installing = True
 
@@ -101,7 +103,9 @@ class Reading:
         return self.text
 
 
-def run_pip(python: Path, arguments: List[str], log: Path, reading: Reading, progress: Progress, lock: Optional[int]) -> int:
+def run_pip(
+    python: Path, arguments: List[str], log: Path, reading: Reading, progress: Progress, lock: Optional[int]
+) -> int:
     """Run one `pip install` to its end; output goes to `log` only, so that pip never depends on whoever reads it."""
     environment: Dict[str, str] = {**os.environ, "PIP_USER": "0", "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1"}
     environment.pop("PYTHONPATH", None)
@@ -110,7 +114,16 @@ def run_pip(python: Path, arguments: List[str], log: Path, reading: Reading, pro
     tmp = log.parent / "tmp"
     tmp.mkdir(exist_ok=True)
     environment["TMPDIR"] = str(tmp)
-    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    command = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--progress-bar",
+        "off",
+    ]
     with log.open("ab") as out, log.open(encoding="utf-8", errors="replace") as lines:
         lines.seek(0, os.SEEK_END)
         pip = subprocess.Popen(

@@ -65,7 +65,12 @@ def install(log: Path) -> None:
             "The tests also need system packages, and installing them needs root. Run this, then the same command again:\n"
             "  " + by_hand
         )
-    environment = prefix + ["env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_MODE=a", "APT_LISTCHANGES_FRONTEND=none"]
+    environment = prefix + [
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "NEEDRESTART_MODE=a",
+        "APT_LISTCHANGES_FRONTEND=none",
+    ]
     apt = environment + ["apt-get", "-o", "DPkg::Lock::Timeout=300"]
     with Progress("Updating the list of system packages") as progress, log.open("wb") as out:
         updated = subprocess.run(apt + ["update"], stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False)
