@@ -1,7 +1,7 @@
 """What the metric store costs: `python -m benchmarks.metrics [--quick]`. CPU time, unless it says wall time.
 
-Writers take turns in fresh processes, several rounds, the median counts, less the cost of the empty loop. A flushed JSON
-line a step is the floor; trackio and tensorboardX take part where they are installed.
+Writers take turns in fresh processes, several rounds, the median counts, less the cost of the empty loop. A flushed
+JSON line a step is the floor; trackio and tensorboardX take part where they are installed.
 """
 
 import argparse

@@ -179,7 +179,7 @@ class Writer:
         free, pages = self._connection.execute(
             "SELECT freelist_count, page_count FROM pragma_freelist_count, pragma_page_count"
         ).fetchone()
-        if free * 2 > pages:
+        if free * 5 > pages:
             self._connection.execute("VACUUM")
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.execute("PRAGMA journal_mode=DELETE")

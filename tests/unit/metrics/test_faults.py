@@ -6,13 +6,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from platform_core.errors import Problem
+from platform_core.metrics.export import copy
 from platform_core.metrics.reader import Reader
 from platform_core.metrics.writer import Writer
 
@@ -128,6 +130,21 @@ def test_nothing_is_lost_between_the_training_loop_and_the_thread(tmp_path: Path
     assert values.tolist() == steps.tolist()
 
 
+def test_a_flush_in_the_middle_of_a_call_loses_nothing(tmp_path: Path) -> None:
+    class FlushesWhenRead(dict[str, float]):
+        def keys(self) -> KeysView[str]:
+            thread = threading.Thread(target=writer.flush)
+            thread.start()
+            thread.join(20)
+            return super().keys()
+
+    with Writer(tmp_path / "metrics.sqlite", every=NEVER) as writer:
+        writer.metrics(1, {"loss": 1.0})
+        writer.metrics(2, MappingProxyType(FlushesWhenRead(loss=2.0)))
+        writer.flush()
+        assert count(tmp_path / "metrics.sqlite", "loss") == 2
+
+
 def test_a_reader_sees_one_moment_while_rows_are_sealed_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "metrics.sqlite"
     with Writer(path, every=NEVER) as writer:
@@ -147,13 +164,15 @@ def test_closed_it_is_one_plain_file(tmp_path: Path) -> None:
     path = tmp_path / "metrics.sqlite"
     writer = Writer(path, every=NEVER)
     for step in range(1500):
-        writer.metrics(step, {"loss": float(step % 7)})
-        writer.flush()
-    assert count(path, "loss") == 1500
+        writer.metrics(step, {f"loss {number}": float(step % 7) for number in range(30)})
+        if step % 50 == 0:
+            writer.flush()
+    assert count(path, "loss 3") == 1451
     assert writer.close()
     assert writer.close()
     assert [file.name for file in tmp_path.iterdir()] == ["metrics.sqlite"]
-    assert path.stat().st_size < 120_000
+    copy(path, tmp_path / "copy.sqlite")
+    assert path.stat().st_size < 1.3 * (tmp_path / "copy.sqlite").stat().st_size
     writer.metrics(1, {"loss": 0.0})
     assert writer.flush()
 
@@ -170,10 +189,10 @@ def test_a_finished_run_in_a_read_only_folder_is_read(tmp_path: Path, closed: bo
         writer.close()
     else:  # as a killed one whose rows had all reached the file
         writer._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        copy = folder / "killed.sqlite"
-        copy.write_bytes(path.read_bytes())
+        killed = folder / "killed.sqlite"
+        killed.write_bytes(path.read_bytes())
         writer.close()
-        path = copy
+        path = killed
     folder.chmod(0o555)
     path.chmod(0o444)
     for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):

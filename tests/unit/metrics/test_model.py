@@ -112,24 +112,29 @@ def test_dense_steps_come_back_whole_before_and_after_sealing(tmp_path: Path, co
         assert values.tolist() == [step / 3 for step in range(count)]
 
 
-def test_a_sparse_metric_fills_its_chunks_and_late_ones_split_them(tmp_path: Path) -> None:
+def test_a_sparse_metric_fills_its_chunks(tmp_path: Path) -> None:
     path = tmp_path / "metrics.sqlite"
     with Writer(path, every=NEVER) as writer:
-        writer.metrics(0, {"reward": 0.0})
-        writer.metrics(1_000_000, {"reward": 1.0})
         for step in range(20_000):
             writer.metrics(step, {"loss": float(step), **({"evaluation": float(step)} if step % 100 == 0 else {})})
-        writer.flush()
-        for step in range(1, 6000):
-            writer.metrics(step, {"reward": float(step)})
-            if step % 600 == 0:
+            if step % 1000 == 0:
                 writer.flush()
     with Reader(path) as run:
-        sizes = dict(run._rows("SELECT name, max(n) FROM curve GROUP BY name"))
-        counts = dict(run._rows("SELECT name, count(*) FROM curve GROUP BY name"))
-        assert counts["evaluation"] <= 2
-        assert max(sizes.values()) <= 1024
-        assert run.points("reward")[0].tolist() == [*range(6000), 1_000_000]
+        assert run._rows("SELECT count(*) FROM curve WHERE name='evaluation'")[0][0] <= 2
+        assert run.points("evaluation")[0].tolist() == list(range(0, 20_000, 100))
+
+
+def test_a_chunk_that_late_steps_fill_becomes_several(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.sqlite"
+    with Writer(path, every=NEVER) as writer:
+        for step in [*range(0, 512_000, 1000), *(step for step in range(6000) if step % 1000)]:
+            writer.metrics(step, {"reward": float(step)})
+            if step % 500 == 0:
+                writer.flush()
+    with Reader(path) as run:
+        assert 512 <= run._rows("SELECT max(n) FROM curve WHERE name='reward'")[0][0] <= 1024
+        expected = sorted({*range(6000), *range(0, 512_000, 1000)})
+        assert run.points("reward")[0].tolist() == expected
 
 
 def test_a_step_logged_twice_has_both_sets_of_values_and_the_later_of_each(tmp_path: Path) -> None:
