@@ -1,7 +1,7 @@
 """Make `.venv` with everything that is pinned, once; every later run finds out within a blink that nothing is to do.
 
-Runs under whatever Python the user has (syntax of Python 3.6), so that a wrong one gets a sentence. Every step can be cut
-at any point: the stamp is written last, and the next run mends what was left half done.
+Runs under whatever Python the user has (syntax of Python 3.6), so that a wrong one gets a sentence. Every step can be
+cut at any point: the stamp is written last, and the next run mends what was left half done.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def read_stamp(venv: Path) -> dict:
 
 
 def is_ready(root: Path, tests: bool, version: Optional[str]) -> bool:
-    """Whether the packages are all there. `version` ("3.11") also asks for that Python; None takes the one that is there."""
+    """Whether the packages are all there. `version` ("3.11") also asks for that Python; None takes any."""
     venv = root / ".venv"
     stamp = read_stamp(venv)
     return (
@@ -216,8 +216,8 @@ def write_stamp(path: Path, stamp: dict) -> None:
 def main(arguments: Optional[List[str]] = None) -> int:
     """Entry of `make`: 0 ready, 1 a problem said in a sentence, 130 interrupted."""
     parser = argparse.ArgumentParser(description="Make .venv with everything that is pinned.")
-    parser.add_argument("--with", dest="extra", choices=["tests", "python-tests"],
-                        help="also what the tests and linters need: with system packages, or the Python part only")  # fmt: skip
+    with_help = "also what the tests and linters need: with system packages, or the Python part only"
+    parser.add_argument("--with", dest="extra", choices=["tests", "python-tests"], help=with_help)
     parser.add_argument("--exact-python", action="store_true", help="rebuild .venv unless it has this Python version")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -227,9 +227,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         print("\nStopped. What is installed so far stays; run the same command again to go on.", file=sys.stderr)
         return 130
     except OSError as error:
-        print(
-            "The set-up stopped: {}. Mend that and run the same command again to go on.".format(error), file=sys.stderr
-        )
+        print("The set-up stopped: {}. Mend that and run the same command again.".format(error), file=sys.stderr)
         return 1
     return 0
 

@@ -1,6 +1,6 @@
 """Write constraints.txt: the exact version of everything that the requirement files bring along.
 
-pip resolves the requirement files together with tools/planned.txt; the list keeps what the requirement files alone need.
+pip resolves the requirement files together with tools/planned.txt; the list keeps what the requirement files need.
 torch's own CUDA packages are left out (torch pins them), and so are local version labels such as `+cpu`.
 """
 

@@ -62,7 +62,7 @@ def install(log: Path) -> None:
     prefix = root_prefix()
     if prefix is None:
         raise SystemExit(
-            "The tests also need system packages, and installing them needs root. Run this, then the same command again:\n"
+            "The tests also need system packages, which only root may install. Run this, then the same command again:\n"
             "  " + by_hand
         )
     environment = prefix + [

@@ -185,7 +185,7 @@ def test_a_failed_install_gives_its_reason(log: str, word: str) -> None:
 
 
 def test_an_install_that_fails_ends_with_the_reason_and_the_log(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
-    """A pip of three lines stands in for an index that lacks a package: what is tested is what we make of its output."""
+    """A pip of three lines stands in for an index that lacks a package: tested is what we make of its output."""
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
     python = tmp_path / ".venv" / "bin" / "python"
@@ -260,7 +260,7 @@ def test_the_lathe_command_runs_this_repository(tmp_path: Path) -> None:
 
 
 def test_the_lock_file_covers_every_direct_pin() -> None:
-    """Each exact pin of the requirement files stands in constraints.txt with the same version (torch is left to itself)."""
+    """Each exact pin of the requirement files stands in constraints.txt with the same version (torch excepted)."""
     held = dict(
         line.split("==") for line in (TOOLS.parent / "constraints.txt").read_text().splitlines() if "==" in line
     )
