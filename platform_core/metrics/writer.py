@@ -99,7 +99,7 @@ class Writer:
     def flush(self) -> bool:
         """Store what is queued; False when it could not be stored and waits for the next try."""
         with self._lock:
-            return self._closed or self._store(seal_all=False)
+            return not self._queue if self._closed else self._store(seal_all=False)
 
     def close(self) -> bool:
         """Store and seal everything, and leave one plain file; False when something could not be stored."""

@@ -173,8 +173,9 @@ def test_closed_it_is_one_plain_file(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["metrics.sqlite"]
     copy(path, tmp_path / "copy.sqlite")
     assert path.stat().st_size < 1.3 * (tmp_path / "copy.sqlite").stat().st_size
-    writer.metrics(1, {"loss": 0.0})
     assert writer.flush()
+    writer.metrics(1, {"loss": 0.0})
+    assert not writer.flush()
 
 
 @pytest.mark.parametrize("closed", [True, False])
