@@ -71,15 +71,14 @@ def sentence(setting: Setting, kind: str, ctx: Mapping[str, Any], value: object)
     ):
         guess = re.sub(r"[eE]", "e-", str(value)).strip()
         return text("{title} is {value}, far above 1: did you mean {guess}?", title=title, value=shown, guess=guess)
-    limits = {
-        "greater_than": ("{title} must be greater than {limit}; it is {value}.", "gt"),
-        "greater_than_equal": ("{title} must be at least {limit}; it is {value}.", "ge"),
-        "less_than": ("{title} must be less than {limit}; it is {value}.", "lt"),
-        "less_than_equal": ("{title} must be at most {limit}; it is {value}.", "le"),
-    }
-    if kind in limits:
-        template, key = limits[kind]
-        return text(template, title=title, limit=ctx[key], value=shown)
+    if kind == "greater_than":
+        return text("{title} must be greater than {limit}; it is {value}.", title=title, limit=ctx["gt"], value=shown)
+    if kind == "greater_than_equal":
+        return text("{title} must be at least {limit}; it is {value}.", title=title, limit=ctx["ge"], value=shown)
+    if kind == "less_than":
+        return text("{title} must be less than {limit}; it is {value}.", title=title, limit=ctx["lt"], value=shown)
+    if kind == "less_than_equal":
+        return text("{title} must be at most {limit}; it is {value}.", title=title, limit=ctx["le"], value=shown)
     if kind.startswith("float") or kind == "finite_number":
         example = "2e-5" if setting.scientific else "0.1"
         return text(

@@ -1,0 +1,101 @@
+"""`lathe demo`: train a small model from nothing, watched in a table."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from app.commands.live import Live, watch
+from app.commands.options import headline, seconds_left, seconds_taken, steps, verb, workspace
+from app.commands.printing import duration, plain, show, show_json, significant, table
+from platform_core.demo import service
+from platform_core.environment.workspace import PORT, answers
+from platform_core.errors import Problem
+from platform_core.jobs import supervision
+from platform_core.jobs.store import Job
+from platform_core.workspace.service import Workspace
+
+HEADERS = ("STAGE", "STATE", "STEP", "VALUE", "TIME")
+
+
+@click.command("demo")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), help="Same seed, same models.")
+@verb
+def command(seed: int, as_json: bool) -> int:
+    """Train a small language model from nothing and watch it learn to add.
+
+    Makes seven jobs: tokenizer, pretraining, SFT, GRPO and three evaluations. A demo of this seed that is not finished
+    goes on instead.
+    """
+    place = workspace()
+    jobs = service.start_demo(place, seed)
+    group = str(jobs[0].group_name)
+    stages = {job.id: stage for stage, job in service.demo_jobs(place, group).items()}
+    live = Live(sys.stderr if as_json else sys.stdout)
+    try:
+        supervision.ensure(place.home)
+        live.record(_address())
+        ended = watch(place, list(stages), lambda now: live.draw(_table(now, stages)), live, stages)
+    except KeyboardInterrupt:
+        show(
+            "\nThe demo goes on in the background. Watch it: lathe demo --seed "
+            f"{seed} · stop it: lathe jobs stop {' '.join(stages)}",
+            err=True,
+        )
+        return 130
+    result = service.demo_result(place, group)
+    if result is None:
+        raise _unfinished(ended, seed)
+    if as_json:
+        show_json(result)
+    else:
+        _tell(place, result, {stages[j.id]: j for j in ended})
+    return 0
+
+
+def _address() -> str:
+    url = f"http://127.0.0.1:{PORT}"
+    if answers("127.0.0.1", PORT):
+        return f"Watch it in a browser, too: {url}"
+    return f"Watch it in a browser, too: run `lathe serve` (or `make run`) beside this, then open {url}"
+
+
+def _table(jobs: list[Job], stages: dict[str, str]) -> list[str]:
+    return table(HEADERS, [_row(stages[job.id], job) for job in jobs])
+
+
+def _row(stage: str, job: Job) -> list[object]:
+    metric, left, taken = headline(job), seconds_left(job), seconds_taken(job)
+    value = "" if metric is None else f"{metric[0]} {significant(metric[1])}"
+    time = duration(taken) if left is None else f"{duration(left)} left"
+    return [stage, job.state, steps(job), value, time]
+
+
+def _unfinished(jobs: list[Job], seed: int) -> Problem:
+    first = next(job for job in jobs if job.state != "completed")
+    return Problem(
+        "The demo is not finished: “{name}” is {state}{why} `lathe demo --seed {seed}` goes on with it, "
+        "`lathe jobs logs {id}` has the details.",
+        name=first.name,
+        state=first.state,
+        why="." if first.reason is None else f" ({first.reason}).",
+        seed=seed,
+        id=first.id,
+    )
+
+
+def _tell(place: Workspace, result: dict[str, Any], jobs: dict[str, Job]) -> None:
+    exact, sampled = result["exact_match"], result["sampled_accuracy"]
+    rows = [[name, f"{exact[name]:.1%}", f"{sampled[name]:.1%}" if name in sampled else ""] for name in exact]
+    show(f"\nDone in {duration(result['seconds'])}. Sums that the models had never seen, solved:")
+    for line in table(("MODEL", "GREEDY", "SAMPLED"), rows):
+        show("  " + line)
+    show(f"\nThe numbers are in {plain(place.home / 'demo' / 'result.json')}. Now:")
+    show(
+        f"  lathe serve                                see the curves and ask the models sums: http://127.0.0.1:{PORT}"
+    )
+    show("  lathe models list                          the models it made")
+    show(f"  lathe jobs clone {jobs['sft'].id} --set max_steps=200 --start   the same SFT, shorter")
+    show("  lathe train sft --help                     train on data of your own (lathe data add FILE)")

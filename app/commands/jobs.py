@@ -1,0 +1,273 @@
+"""`lathe jobs …`: look at jobs and ask for changes of their state."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from threading import Event
+from typing import Any
+
+import click
+import yaml
+
+from app.commands.live import follow
+from app.commands.logs import last_lines, new_lines
+from app.commands.options import headline, job_json, seconds_left, seconds_taken, steps, verb, workspace
+from app.commands.printing import STATE_COLOURS as COLOURS
+from app.commands.printing import ago, duration, paint, plain, show, show_json, significant, table
+from platform_core.clock import now
+from platform_core.errors import Problem
+from platform_core.jobs import service, supervision
+from platform_core.jobs.states import ENDED, NEXT
+from platform_core.jobs.store import Job
+from platform_core.workspace.service import Workspace
+
+
+@click.group("jobs", help="List, look at, start, stop, delete and clone jobs.")
+def command() -> None:
+    """An id may be shortened to its last four characters where only one job fits."""
+
+
+@command.command("list")
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(list(NEXT)), help="Only in this state (repeatable)."
+)
+@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Only of this kind (repeatable).")
+@click.option("--search", default="", metavar="TEXT", help="Only with this in name, id or kind.")
+@click.option("--group", metavar="NAME", help="Only of this group.")
+@click.option("--trash", is_flag=True, help="Deleted jobs, which can be restored.")
+@click.option("--limit", type=click.IntRange(1), help="At most this many. [default: 50; with --json: all]")
+@verb
+def list_(
+    states: tuple[str, ...],
+    kinds: tuple[str, ...],
+    search: str,
+    group: str | None,
+    trash: bool,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """List jobs, newest first."""
+    filters: dict[str, Any] = {
+        "states": states or None,
+        "kinds": kinds or None,
+        "search": search,
+        "group": group,
+        "deleted": trash,
+    }
+    if as_json:
+        show_json([job_json(j) for j in service.list_jobs(workspace(), limit=limit, **filters)])
+        return
+    limit = limit or 50
+    found = service.list_jobs(workspace(), limit=limit + 1, **filters)
+    if not found:
+        filtered = any(filters.values())
+        show(
+            "No job fits."
+            if filtered
+            else "No jobs yet. Start the demo: lathe demo · or one of your own: lathe train --help"
+        )
+        return
+    headers = ["ID", "NAME", "KIND", "STATE", "STEP", "VALUE", "TIME", "CREATED"]
+    for line in table(headers, [_row(j) for j in found[:limit]]):
+        show(line)
+    if len(found) > limit:
+        show(f"… and more: lathe jobs list --limit {limit * 10}")
+
+
+def _row(job: Job) -> list[object]:
+    metric, left = headline(job), seconds_left(job)
+    value = "" if metric is None else f"{metric[0]} {significant(metric[1])}"
+    time = duration(seconds_taken(job)) if left is None else f"{duration(left)} left"
+    return [job.id, job.name, job.kind, job.state, steps(job), value, time, ago(now() - job.created_at)]
+
+
+@command.command("show")
+@click.argument("job_id", metavar="ID")
+@verb
+def show_(job_id: str, as_json: bool) -> None:
+    """Show one job: its state, settings, attempts and result."""
+    place = workspace()
+    job = service.get(place, job_id)
+    attempts, transitions = service.history(place, job.id)
+    if as_json:
+        told = [{**asdict(t), "reason": None if t.reason is None else str(t.reason)} for t in transitions]
+        more = {"spec": job.spec, "attempts": [asdict(a) for a in attempts], "history": told}
+        show_json({**job_json(job), "folder": str(place.job_folder(job.id)), **more})
+        return
+    show(paint(plain(job.name), 1))
+    for line in _facts(place, job):
+        show(line)
+    show("\nSettings")
+    for line in yaml.safe_dump(job.spec, sort_keys=False, allow_unicode=True).splitlines():
+        show("  " + plain(line))
+    show("\nHistory")
+    for t in transitions:
+        why = f"  {plain(t.reason)}" if t.reason is not None else ""
+        show(f"  {ago(now() - t.time):>12}  {t.to_state:<10} by {plain(t.actor)}{why}")
+    for a in attempts:
+        end = f"exit code {a.exit_code}" if a.exit_code is not None else f"signal {a.signal}" if a.signal else ""
+        show(f"  attempt {a.number}: pid {a.pid or '–'} on {plain(a.host)}  {a.outcome or ''}  {end}".rstrip())
+
+
+def _facts(place: Workspace, job: Job) -> list[str]:
+    metrics = job.result.get("metrics") or job.latest
+    values = ", ".join(f"{plain(k)} {significant(v)}" for k, v in metrics.items() if isinstance(v, int | float))
+    deleted = " (in the trash)" if job.deleted_at is not None else ""
+    facts = [
+        ("State", f"{paint(job.state, COLOURS.get(job.state))}{deleted}, {ago(now() - job.since)}"),
+        ("Why", plain(job.reason) if job.reason is not None else ""),
+        ("Kind", f"{job.kind} on {job.engine}"),
+        ("Id", job.id),
+        ("Group", plain(job.group_name or "")),
+        ("Step", steps(job)),
+        ("Time left", duration(seconds_left(job))),
+        ("Time taken", duration(seconds_taken(job))),
+        ("Values", values),
+        ("Folder", plain(place.job_folder(job.id))),
+    ]
+    return [f"  {name:<11} {value}" for name, value in facts if value]
+
+
+def _each(ids: tuple[str, ...], do: Callable[[Workspace, str], Job], done: str, as_json: bool) -> int:
+    """Do the same to each job; what is refused is said, the others are still done."""
+    place, jobs, code = workspace(), [], 0
+    for job_id in ids:
+        try:
+            jobs.append(do(place, job_id))
+        except Problem as problem:
+            show(plain(problem), err=True)
+            code = 1
+    if as_json:
+        show_json([job_json(j) for j in jobs])
+    else:
+        for job in jobs:
+            show(done.format(name=plain(job.name), id=job.id, state=job.state))
+    return code
+
+
+@command.command("start")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option("--follow", "--wait", "wait", is_flag=True, help="Show progress until the (only) job has ended.")
+@verb
+def start(ids: tuple[str, ...], wait: bool, as_json: bool) -> int:
+    """Put jobs into the queue; one that was stopped goes on from its last checkpoint."""
+    if wait and len(ids) > 1:
+        raise click.UsageError("--follow shows one job: name one.")
+    code = _each(ids, service.start, "{name} ({id}) is {state}.", as_json and not wait)
+    place = workspace()
+    supervision.ensure(place.home)
+    if wait and not code:
+        job, code = follow(place, service.get(place, ids[0]), sys.stderr if as_json else None)
+        if as_json:
+            show_json([job_json(job)])
+        elif job.reason is not None and code:
+            show(plain(job.reason), err=True)
+    return code
+
+
+@command.command("stop")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option("--wait", is_flag=True, help="Return when the jobs have ended.")
+@verb
+def stop(ids: tuple[str, ...], wait: bool, as_json: bool) -> int:
+    """Ask jobs to stop after their current step and a checkpoint."""
+    return _each(ids, _stop_and_wait if wait else service.stop, "{name} ({id}) is {state}.", as_json)
+
+
+def _stop_and_wait(place: Workspace, job_id: str) -> Job:
+    job, pause = service.stop(place, job_id), Event()
+    if job.state not in ENDED:
+        supervision.ensure(place.home)
+    while job.state not in ENDED:
+        pause.wait(0.2)
+        job = service.get(place, job.id)
+    return job
+
+
+@command.command("delete")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@verb
+def delete(ids: tuple[str, ...], as_json: bool) -> int:
+    """Move jobs with their output to the trash; `lathe jobs restore` brings them back."""
+    return _each(ids, service.delete, "{name} is in the trash. Undo: lathe jobs restore {id}", as_json)
+
+
+@command.command("restore")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@verb
+def restore(ids: tuple[str, ...], as_json: bool) -> int:
+    """Take jobs out of the trash again."""
+    return _each(ids, service.restore, "{name} ({id}) is back: {state}.", as_json)
+
+
+@command.command("clone")
+@click.argument("job_id", metavar="ID")
+@click.option("--name", default="", metavar="TEXT", help="What the new job is called.")
+@click.option("--set", "changes", multiple=True, metavar="SETTING=VALUE", help="Change a setting (repeatable).")
+@click.option("--start", "at_once", is_flag=True, help="Start it at once.")
+@verb
+def clone(job_id: str, name: str, changes: tuple[str, ...], at_once: bool, as_json: bool) -> None:
+    """Make a new job with the settings of another."""
+    place = workspace()
+    source = service.get(place, job_id)
+    values = service.clone_values(source)
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set {change}: write it as setting=value, for example --set seed=1.")
+        values[key.strip().replace("-", "_")] = None if value in ("", "none") else value
+    name = name or f"{source.name} (copy)"
+    job = service.create(place, source.kind, values, name=name, engine=source.engine, start=at_once)
+    if at_once:
+        supervision.ensure(place.home)
+    if as_json:
+        show_json(job_json(job))
+    else:
+        show(f"Made {plain(job.name)} ({job.id})." + ("" if at_once else f" Start it: lathe jobs start {job.id}"))
+
+
+@command.command("logs")
+@click.argument("job_id", metavar="ID")
+@click.option("-f", "--follow", "following", is_flag=True, help="Go on until the job has ended.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(0), default=200, show_default=True, help="How many lines of the end."
+)
+@verb
+def logs(job_id: str, following: bool, lines: int, as_json: bool) -> None:
+    """Print the log of a job's newest attempt; with --json, a JSON text a line."""
+    place = workspace()
+    job = service.get(place, job_id)
+    pause = Event()
+    path = service.log_file(place, job)
+    while path is None and following and job.state not in ENDED:
+        pause.wait(0.3)
+        job = service.get(place, job.id)
+        path = service.log_file(place, job)
+    if path is None:
+        raise Problem("“{name}” has no log yet: it is {state}.", name=job.name, state=job.state)
+    found, end = last_lines(path, lines)
+    for line in found:
+        _log_line(line, as_json)
+    if not following:
+        return
+    ended = False
+    for new in new_lines(path, end, pause, 0.2):
+        if new is not None:
+            _log_line(new, as_json)
+        elif ended:
+            return
+        else:
+            ended = service.get(place, job.id).state in (*ENDED, "paused")
+
+
+def _log_line(line: str, as_json: bool) -> None:
+    show(click_json(line) if as_json else line)
+
+
+def click_json(line: str) -> str:
+    """A line as a JSON text."""
+    import json
+
+    return json.dumps(line)

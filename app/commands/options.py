@@ -1,0 +1,87 @@
+"""Options that every verb has, and the pieces verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from platform_core.algorithms.registry import algorithms
+from platform_core.clock import now
+from platform_core.jobs.store import Job
+from platform_core.workspace.service import Workspace, open_workspace
+
+Function = Callable[..., Any]
+
+
+def verb(function: Function) -> Function:
+    """Give a command `--json` and `--home`."""
+    from app.cli import choose_home
+
+    function = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")(function)
+    return click.option(
+        "--home", metavar="FOLDER", expose_value=False, is_eager=True, callback=choose_home, help="The workspace."
+    )(function)
+
+
+def workspace() -> Workspace:
+    """The workspace that `--home` or PLATFORM_HOME names."""
+    return open_workspace()
+
+
+def job_json(job: Job) -> dict[str, Any]:
+    """A job as the command line's JSON gives it; times in seconds since the epoch."""
+    return {
+        "id": job.id,
+        "name": job.name,
+        "kind": job.kind,
+        "engine": job.engine,
+        "state": job.state,
+        "since": job.since,
+        "reason": None if job.reason is None else str(job.reason),
+        "step": job.step,
+        "total_steps": job.total_steps,
+        "eta_seconds": job.progress.get("eta_seconds"),
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "owner": job.owner,
+        "group": job.group_name,
+        "attempt": job.attempt,
+        "latest": job.latest,
+        "result": job.result,
+    }
+
+
+def steps(job: Job) -> str:
+    """ "120/400", "120", or empty before the first step."""
+    if job.step is None:
+        return ""
+    return f"{job.step}/{job.total_steps}" if job.total_steps else str(job.step)
+
+
+def headline(job: Job) -> tuple[str, float] | None:
+    """The metric to look at first and its newest value, once there is one."""
+    known = algorithms().get(job.kind)
+    for name in known.metrics if known else ():
+        value = job.latest.get(name, job.result.get("metrics", {}).get(name))
+        if isinstance(value, int | float):
+            return name, float(value)
+    return None
+
+
+def seconds_left(job: Job) -> float | None:
+    """Seconds until the end as the runner last forecast them, less what went by; None when not running."""
+    left = job.progress.get("eta_seconds")
+    if job.state != "running" or not isinstance(left, int | float):
+        return None
+    told = job.progress.get("time")
+    return max(0.0, left - (now() - told if isinstance(told, int | float) else 0.0))
+
+
+def seconds_taken(job: Job) -> float | None:
+    """Seconds from the job's first start to its end, or to now."""
+    if job.started_at is None:
+        return None
+    return (job.finished_at or now()) - job.started_at

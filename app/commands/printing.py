@@ -1,0 +1,162 @@
+"""What the command line prints: tables that fit, readable numbers, harmless text, colour only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import unicodedata
+from collections.abc import Sequence
+from typing import TextIO
+
+STATE_COLOURS = {
+    "pending": 90, "queued": 90, "starting": 34, "running": 34, "pausing": 33, "paused": 33, "stopping": 33,
+    "stopped": 90, "completed": 32, "failed": 31, "ok": 32, "warning": 33, "problem": 31,
+}  # fmt: skip
+HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+JOINERS = "\u200d\ufe0f"
+
+
+def show(text: str = "", err: bool = False) -> None:
+    """Print one line at once, so that a reader behind a pipe sees it."""
+    print(text, file=sys.stderr if err else sys.stdout, flush=True)
+
+
+def show_json(value: object) -> None:
+    """Print a value as JSON, everything but ASCII escaped, so that no terminal can be steered by a name in it."""
+    show(json.dumps(value, indent=1, default=str))
+
+
+def plain(text: object, keep: str = "") -> str:
+    """Text with control, bidi and surrogate characters written out (`\\x1b`), except those in `keep`."""
+    text = str(text)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        c if c in keep or c in JOINERS or unicodedata.category(c) not in HIDDEN else _escaped(c) for c in text
+    )
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
+
+
+def is_terminal(stream: TextIO | None = None) -> bool:
+    """Whether a person watches: the stream is a terminal that can move its cursor."""
+    stream = sys.stdout if stream is None else stream
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, colour: int | None) -> str:
+    """Text in an ANSI colour, where the output is a terminal and NO_COLOR is not set."""
+    if colour is None or os.environ.get("NO_COLOR") or not is_terminal():
+        return text
+    return f"\x1b[{colour}m{text}\x1b[0m"
+
+
+def width(text: str) -> int:
+    """Columns that a text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.combining(c) > 0 or c in JOINERS for c in text)
+
+
+def cut(text: str, limit: int) -> str:
+    """Text of at most `limit` columns, with … where something was left out."""
+    if width(text) <= limit:
+        return text
+    kept = ""
+    for char in text:
+        if width(kept + char) > limit - 1:
+            break
+        kept += char
+    return kept + "…"
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]], columns: int | None = None) -> list[str]:
+    """Lines of a table: numbers to the right, a state coloured; the widest text columns give way to fit `columns`.
+
+    `columns` is the terminal's width by default, and unlimited where there is no terminal.
+    """
+    cells = [[plain("" if v is None else v) for v in row] for row in rows]
+    right = [
+        bool(rows) and all(isinstance(r[i], int | float) or r[i] in (None, "") for r in rows)
+        for i in range(len(headers))
+    ]
+    sizes = [max([width(headers[i]), *(width(row[i]) for row in cells)]) for i in range(len(headers))]
+    if columns is None and is_terminal():
+        columns = shutil.get_terminal_size().columns
+    if columns is not None:
+        _narrow(sizes, [width(h) for h in headers], columns - 2 * (len(sizes) - 1))
+    lines = [_line(headers, sizes, right).rstrip()]
+    for row in cells:
+        lines.append(_line(row, sizes, right).rstrip())
+    return [paint(lines[0], 1), *lines[1:]]
+
+
+def _narrow(sizes: list[int], least: list[int], room: int) -> None:
+    while sum(sizes) > room:
+        widest = max(range(len(sizes)), key=lambda i: sizes[i] - least[i])
+        if sizes[widest] <= max(least[widest], 6):
+            return
+        sizes[widest] -= 1
+
+
+def _line(cells: Sequence[str], sizes: Sequence[int], right: Sequence[bool]) -> str:
+    parts = []
+    for cell, size, to_right in zip(cells, sizes, right, strict=True):
+        shown = cut(cell, size)
+        space = " " * (size - width(shown))
+        parts.append(space + shown if to_right else paint(shown, STATE_COLOURS.get(shown)) + space)
+    return "  ".join(parts)
+
+
+def duration(seconds: float | None) -> str:
+    """ "12 s", "3 min 05 s", "1 h 04 min", "2 d 3 h"; empty when not known."""
+    if seconds is None:
+        return ""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86_400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
+
+
+def ago(seconds: float) -> str:
+    """ "just now", "3 min ago"."""
+    if seconds < 5:
+        return "just now"
+    words = duration(seconds).split()
+    return f"{words[0]} {words[1]} ago"
+
+
+def size(number: float | None) -> str:
+    """Bytes as "512 B", "1.3 MiB"; empty when not known."""
+    if number is None:
+        return ""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(number) < 1024:
+            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} TiB"
+
+
+def count(number: float | None) -> str:
+    """A count as "512", "1.3 k", "7.2 M", "1.5 B"; empty when not known."""
+    if number is None:
+        return ""
+    for unit in ("", " k", " M", " B"):
+        if abs(number) < 1000:
+            return f"{number:.0f}{unit}" if not unit else f"{number:.3g}{unit}"
+        number /= 1000
+    return f"{number:.3g} T"
+
+
+def significant(number: object, digits: int = 4) -> str:
+    """A metric's value in `digits` significant digits."""
+    return f"{number:.{digits}g}" if isinstance(number, int | float) and not isinstance(number, bool) else plain(number)
