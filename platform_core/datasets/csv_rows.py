@@ -15,6 +15,7 @@ from platform_core.datasets.rows import FileFacts, Limits, Problems, Row
 from platform_core.errors import Text, text
 
 RESYNCS = 100
+RECORD_LINES = 10_000
 OPEN_QUOTE = "opens a quote that never closes, or that swallows the rows after it"
 NUMBER = re.compile(r"^[-+]?[\d.,]+([eE][-+]?\d+)?%?$")
 SENTENCE_ENDS = (".", "?", "!", "。", "？", "！")
@@ -50,9 +51,12 @@ def csv_rows(stream: Stream, facts: FileFacts, problems: Problems, limits: Limit
 
 
 def records(stream: Stream, facts: FileFacts, limits: Limits) -> Iterator[Record]:
-    """Records, over several lines where a quote is open. A record that closes nowhere, or closes with the wrong
-    number of
-    cells, gives back all its lines but the first (at most RESYNCS times, so that hostile files stay cheap)."""
+    """Records, over several lines where a quote is open.
+
+    A record that closes nowhere, or closes with the wrong number of cells, gives back all its lines but the first:
+    RESYNCS
+    times and RECORD_LINES lines at most, so that hostile files stay cheap.
+    """
     csv.field_size_limit(max(csv.field_size_limit(), limits.line_bytes))
     source = _decoded(stream, facts, limits)
     pending: deque[Record] = deque()
@@ -84,7 +88,7 @@ def _quoted(
         while True:
             pulled.append(item)
             size += len(item.cells[0]) if item.cells else 0
-            if size > limits.line_bytes or item.reason is not None:
+            if size > limits.line_bytes or len(pulled) > RECORD_LINES or item.reason is not None:
                 return
             yield item.cells[0] + "\n"
             following = pending.popleft() if pending else next(source, None)

@@ -34,18 +34,31 @@ def parquet_rows(path: Path, facts: FileFacts, problems: Problems, limits: Limit
                         megabytes=limits.batch_bytes // MEGABYTE,
                         row=at,
                     )
-                if at + batch.num_rows > number:
-                    for value in batch.slice(max(number - at, 0)).to_pylist():
-                        row = max(at, number)
-                        yield Row(row, -1, _plain_row(value, row, facts, problems), facts.name)
-                        at = row + 1
-                else:
-                    at += batch.num_rows
-    except (pa.ArrowException, OSError) as error:
+                part = batch.slice(max(number - at, 0))
+                yield from _batch_rows(part, max(at, number), facts, problems)
+                at += batch.num_rows
+    except (pa.ArrowException, OSError, ValueError) as error:
         detail = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
         raise Problem(
             "{file} is a damaged Parquet file ({reason}): export or upload it again.", file=facts.name, reason=detail
         ) from None
+
+
+def _batch_rows(batch: Any, number: int, facts: FileFacts, problems: Problems) -> Iterator[Row]:
+    """Rows of a batch; where one of them can't be read, they are taken one by one, so that only that one is lost."""
+    try:
+        values = batch.to_pylist()
+    except (ValueError, OverflowError) as error:
+        if batch.num_rows > 1:
+            for i in range(batch.num_rows):
+                yield from _batch_rows(batch.slice(i, 1), number + i, facts, problems)
+        else:
+            problems.add(
+                number, -1, text("holds a value that can't be read: {detail}", detail=str(error)[:120]), facts.name
+            )
+        return
+    for row, value in enumerate(values, start=number):
+        yield Row(row, -1, _plain_row(value, row, facts, problems), facts.name)
 
 
 def _groups_from(file: Any, number: int) -> tuple[list[int], int]:

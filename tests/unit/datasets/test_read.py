@@ -11,8 +11,12 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from platform_core.datasets.read import Rows, rows
 from platform_core.datasets.rows import Limits, Start
@@ -377,3 +381,53 @@ def test_folder_of_splits(tmp_path: Path) -> None:
         ("test.csv", 1),
         *(("train.jsonl", i) for i in range(1, 41)),
     ]
+
+
+SEEDS = {
+    "a.jsonl": jsonl(SUMS).encode(),
+    "a.json": json.dumps(SUMS, indent=1).encode("utf-16"),
+    "a.csv": b'prompt,response\n"a, ""b""\nc",d\ne,f\n' * 5,
+    "b.tsv": (FILES / "mgsm_zh.tsv").read_bytes(),
+    "c.txt": "第一行\n第二行\n".encode("gb18030"),
+    "a.jsonl.gz": gzip.compress(jsonl(SUMS).encode()),
+    "a.jsonl.zst": zstandard.compress(jsonl(SUMS).encode()),
+    "a.zip": None,
+    "a.parquet": None,
+}
+
+
+def seed_bytes(name: str, folder: Path) -> bytes:
+    if SEEDS[name] is not None:
+        return SEEDS[name] or b""
+    path = folder / name
+    if name == "a.zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.jsonl", jsonl(SUMS))
+    else:
+        pq.write_table(pa.Table.from_pylist(SUMS), path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", SEEDS)
+@settings(max_examples=60)
+@given(data=st.data())
+def test_damage_of_any_kind_gives_rows_or_a_sentence(
+    tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    content = bytearray(seed_bytes(name, folder))
+    for place, byte in data.draw(
+        st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=6)
+    ):
+        content[place] = byte
+    start, end = data.draw(st.integers(0, 3)), data.draw(st.integers(0, len(content)))
+    path = write(folder / name, bytes(content[start:] if end < 4 else content[:end]))
+    sentence = ""
+    try:
+        found, problems, _ = everything(path)
+    except Problem as problem:
+        sentence = str(problem)
+    else:
+        assert all(isinstance(value, dict) for value in found)
+        assert all(reason for _, reason in problems)
+    assert not sentence or name in sentence

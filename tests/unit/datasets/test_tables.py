@@ -1,6 +1,7 @@
 """CSV, TSV and Parquet."""
 
 import datetime
+import tracemalloc
 from pathlib import Path
 
 import pyarrow as pa
@@ -75,6 +76,19 @@ def test_many_stray_quotes_stay_cheap(tmp_path: Path) -> None:
     body = 'x,"y\n' * 3001
     _, problems, _ = table(tmp_path, "prompt,response\n" + body)
     assert problems
+
+
+def test_a_quote_open_over_blank_lines_stays_cheap(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'prompt,response\n"a,b\n' + b"\n" * 200_000 + b"c,d\n")
+    tracemalloc.start()
+    try:
+        found = list(rows(path))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [r.value["prompt"] for r in found] == ["c"]
+    assert peak < 24 << 20
 
 
 def test_other_odd_cells(tmp_path: Path) -> None:
@@ -160,3 +174,14 @@ def test_damaged_and_oversized_parquet_are_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(Problem, match="damaged Parquet"):
         list(rows(path))
+
+
+def test_parquet_text_that_is_no_utf_8_costs_one_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(
+        pa.table({"text": [f"row number {i}" for i in range(50)]}), path, compression="none", use_dictionary=False
+    )
+    path.write_bytes(path.read_bytes().replace(b"row number 17", b"row number \xff\xff", 1))
+    source = rows(path)
+    assert [r.number for r in source] == [i for i in range(1, 51) if i != 18]
+    assert [(p.row, str(p.reason)[:33]) for p in source.problems.first] == [(18, "holds a value that can't be read:")]
