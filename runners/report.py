@@ -5,6 +5,7 @@ It writes only into the job's folder.
 
 from __future__ import annotations
 
+import logging
 import math
 import signal
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from typing import Literal
 
 from platform_core.clock import monotonic
 from platform_core.metrics.writer import Writer
+
+log = logging.getLogger("lathe.runner")
 
 Wish = Literal["stop", "pause"]
 
@@ -42,6 +45,7 @@ class Report:
 
     def event(self, kind: str, text: str, level: str = "info", **data: object) -> None:
         """Something that happened once: a phase, a checkpoint, a warning."""
+        log.log(logging.getLevelNamesMapping().get(level.upper(), logging.INFO), "%s", text)
         self.writer.event(kind, text, level=level, step=self.last_step, **data)
 
     def sample(self, step: int, **fields: object) -> None:
@@ -50,6 +54,7 @@ class Report:
 
     def phase(self, name: str) -> None:
         """What is being done now, before and after the steps: "loading the model", "saving"."""
+        log.info("%s", name)
         self.writer.progress(phase=name)
 
     def progress(self, step: int, total: int, **more: object) -> None:

@@ -1,4 +1,4 @@
-"""The demo's data: sums of two numbers below 100, as texts to read, answers to learn, prompts to try and questions to be judged by."""
+"""The demo's data: sums of two numbers below 100, as texts, answers to learn, prompts to try and test questions."""
 
 from __future__ import annotations
 
@@ -84,14 +84,18 @@ def held_out_rows(seed: int) -> Iterator[Row]:
     """Sums that no other file holds; the same for every seed."""
     for a, b in split_pairs()[1]:
         carries = a % 10 + b % 10 >= 10
-        yield {"prompt": prompt(a, b), "reference": str(a + b), "category": "with carry" if carries else "without carry"}
+        yield {
+            "prompt": prompt(a, b),
+            "reference": str(a + b),
+            "category": "with carry" if carries else "without carry",
+        }
 
 
 ROWS = {"pretrain": pretrain_rows, "sft": sft_rows, "grpo": grpo_rows, "heldout": held_out_rows}
 
 
 def write_datasets(home: Path, seed: int) -> dict[str, str]:
-    """Write the four files into `<home>/datasets`; their names by role. What is there with the same content is left untouched."""
+    """Write the four files into `<home>/datasets`; their names by role. One with the same content is left alone."""
     names = {}
     for role, rows in ROWS.items():
         names[role] = f"demo-{role}-seed{seed}.jsonl"

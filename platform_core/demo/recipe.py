@@ -1,4 +1,4 @@
-"""The demo's seven jobs: a tokenizer, a model from nothing, what it is taught, how it improves, and how well it does each time."""
+"""The demo's seven jobs: a tokenizer, a model from nothing, what it learns, and how well it does after each step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class Stage:
     @property
     def needs(self) -> list[str]:
         """Names of the stages that the spec refers to."""
-        return [value.removeprefix(STAGE) for value in self.spec.values() if isinstance(value, str) and value.startswith(STAGE)]
+        texts = [value for value in self.spec.values() if isinstance(value, str)]
+        return [text.removeprefix(STAGE) for text in texts if text.startswith(STAGE)]
 
 
 def stages(seed: int, datasets: Mapping[str, str]) -> list[Stage]:
@@ -28,7 +29,11 @@ def stages(seed: int, datasets: Mapping[str, str]) -> list[Stage]:
     common: dict[str, object] = {"seed": seed, "cpu_slots": 1}
     optimizer: dict[str, object] = {"adam_beta2": 0.98, "weight_decay": 0.01}
     return [
-        Stage("tokenizer", "tokenizer", common | {"dataset": datasets["pretrain"], "vocab_size": 512, "context_length": 128}),
+        Stage(
+            "tokenizer",
+            "tokenizer",
+            common | {"dataset": datasets["pretrain"], "vocab_size": 512, "context_length": 128},
+        ),
         Stage(
             "pretrain",
             "pretrain",
@@ -50,15 +55,22 @@ def stages(seed: int, datasets: Mapping[str, str]) -> list[Stage]:
             "grpo",
             common
             | optimizer
-            | {"model": f"{STAGE}sft", "dataset": datasets["grpo"], "max_steps": 40, "batch_size": 128, "num_generations": 8}
-            | {"learning_rate": 2e-4, "lr_scheduler": "constant_with_warmup", "warmup_steps": 5}
+            | {"model": f"{STAGE}sft", "dataset": datasets["grpo"], "max_steps": 40}
+            | {
+                "batch_size": 128,
+                "num_generations": 8,
+                "learning_rate": 2e-4,
+                "lr_scheduler": "constant_with_warmup",
+                "warmup_steps": 5,
+            }
             | {"max_completion_length": 24, "answer_extraction": "marker"},
         ),
-        *(_evaluation(model, common, datasets["heldout"], samples) for model, samples in (("pretrain", 0), ("sft", 4), ("grpo", 4))),
+        _evaluation("base", "pretrain", common, datasets["heldout"], samples=0),
+        _evaluation("sft", "sft", common, datasets["heldout"], samples=4),
+        _evaluation("grpo", "grpo", common, datasets["heldout"], samples=4),
     ]
 
 
-def _evaluation(model: str, common: dict[str, object], dataset: str, samples: int) -> Stage:
-    name = {"pretrain": "base"}.get(model, model)
+def _evaluation(name: str, model: str, common: dict[str, object], dataset: str, samples: int) -> Stage:
     spec = {"model": f"{STAGE}{model}", "dataset": dataset, "answer_extraction": "marker", "samples": samples}
     return Stage(f"evaluate-{name}", "evaluate", common | spec | {"max_new_tokens": 24, "batch_size": 500})

@@ -1,4 +1,4 @@
-"""Programs that run a job: `python -m runners.programs.<program> <job folder>`, or `main(folder)` in a child of a warm parent."""
+"""Programs that run a job: `python -m runners.programs.<program> <job folder>`, or `main(folder)` in a forked child."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or do not exist: `checkpoints/step-<n>/` with the sizes of its files in `complete.json`."""
+"""Checkpoints that are whole or do not exist: `checkpoints/step-<n>/`, the sizes of its files in `complete.json`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def sweep(checkpoints: Path) -> None:
 
 
 def raise_if_disk_full(folder: Path) -> None:
-    """Raise the OSError that a write in `folder` meets now: torch reports a full disk as a RuntimeError without its reason."""
+    """Raise the OSError that a write in `folder` meets now: torch reports a full disk without the reason."""
     probe = folder / ".probe.part"
     try:
         with probe.open("wb") as file:

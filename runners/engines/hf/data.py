@@ -22,12 +22,17 @@ CHUNK = 10_000
 
 
 def load_rows(path: Path, to: str, report: Report, limit: int | None = None) -> list[dict[str, Any]]:
-    """All usable rows of a dataset for a family of algorithms; skipped ones become an event; raises Problem when none is left."""
+    """All usable rows of a dataset for a family of algorithms; skipped ones become an event; Problem when none is."""
     report.phase("reading the data")
     source = training_rows(path, to=to, limit=limit)
     rows = list(source)
     if source.skipped:
-        report.event("skipped_rows", f"{source.skipped} faulty rows of {path.name} were left out", level="warning", count=source.skipped)
+        report.event(
+            "skipped_rows",
+            f"{source.skipped} faulty rows of {path.name} were left out",
+            level="warning",
+            count=source.skipped,
+        )
     if not rows:
         raise Problem("{file} has no usable row: check the dataset.", fields=("dataset",), file=path.name)
     return rows
@@ -35,7 +40,7 @@ def load_rows(path: Path, to: str, report: Report, limit: int | None = None) -> 
 
 @dataclass
 class Examples:
-    """Token ids and labels, row by row; `dropped` counts rows that lost all their trained tokens, `cut` the shortened ones."""
+    """Ids and labels, row by row; `dropped` counts rows that lost all trained tokens, `cut` the shortened ones."""
 
     input_ids: list[list[int]] = field(default_factory=list)
     labels: list[list[int]] = field(default_factory=list)
@@ -53,8 +58,10 @@ class Examples:
 
 
 def packed(texts: list[str], tokenizer: PreTrainedTokenizerBase, length: int) -> Dataset:
-    """All texts in one stream, an end-of-text token after each, cut into rows of `length` tokens; a shorter rest is left out
-    unless it is all there is."""
+    """All texts in one stream, an end-of-text token after each, cut into rows of `length` tokens.
+
+    A shorter rest is left out unless it is all there is.
+    """
     end = tokenizer.eos_token or ""
     parts = [
         np.asarray(ids, "i4")
@@ -70,7 +77,7 @@ def packed(texts: list[str], tokenizer: PreTrainedTokenizerBase, length: int) ->
 def supervised(
     rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, max_length: int, completion_only: bool, file: str
 ) -> Examples:
-    """Prompts with answers, or conversations, as ids and labels, the way TRL's SFTTrainer prepares them (about 10 times faster).
+    """Prompts with answers, or conversations, as ids and labels: what TRL's SFTTrainer prepares, about 10 times faster.
 
     Loss falls on answers only, or on all tokens. Raises Problem for conversations without a chat template.
     """
@@ -95,7 +102,7 @@ def supervised(
 def chat_example(
     messages: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, tools: Any = None
 ) -> tuple[list[int], list[int]]:
-    """Ids of a whole conversation and labels on the assistant's turns, found by rendering it up to and after each of them."""
+    """Ids of a conversation and labels on the assistant's turns, found by rendering it up to and after each."""
     whole = _render(messages, tokenizer, tools)
     labels = [IGNORED] * len(whole)
     for at, message in enumerate(messages):

@@ -51,7 +51,7 @@ class Questions:
 
 
 def evaluate(run: Run, report: Report) -> dict[str, object]:
-    """Judge the model as the job's EvaluateSpec says; every answer goes to `samples.jsonl`; returns shares with intervals."""
+    """Judge the model as the EvaluateSpec says; all answers go to `samples.jsonl`; returns shares with intervals."""
     spec = run.spec
     assert isinstance(spec, EvaluateSpec)
     prepare(run)
@@ -79,7 +79,7 @@ def evaluate(run: Run, report: Report) -> dict[str, object]:
 def ask(
     model: Any, tokenizer: Any, questions: Questions, report: Report, mode: str, draws: int
 ) -> list[dict[str, Any]]:
-    """All questions `draws` times; reports the running share after each batch; answers in the order of the questions."""
+    """Ask all questions `draws` times, reporting the share after each batch; answers in the order of the questions."""
     spec = questions.spec
     metric = "exact_match" if mode == "greedy" else "sampled_accuracy"
     found: list[dict[str, Any]] = []
@@ -95,7 +95,9 @@ def ask(
     for places, completions in batches:
         if report.wish is not None:
             raise Stopped
-        judged = [questions.judge(at // draws, at % draws, mode, text) for at, text in zip(places, completions, strict=True)]
+        judged = [
+            questions.judge(at // draws, at % draws, mode, text) for at, text in zip(places, completions, strict=True)
+        ]
         room = max(SHOWN - len(found), 0)
         found += judged
         questions.done += len(judged)

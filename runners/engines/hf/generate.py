@@ -20,9 +20,13 @@ def generate(
 ) -> Iterator[tuple[list[int], list[str]]]:
     """Answer all prompts, those of like length together: yields batches of (places in `prompts`, completions).
 
-    `temperature` None is greedy; else tokens are drawn from the whole distribution by torch's generator, which the caller seeds.
+    `temperature` None is greedy; else tokens are drawn from the whole distribution by torch's generator: seed it.
     """
-    how = {"do_sample": False} if temperature is None else {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    how = (
+        {"do_sample": False}
+        if temperature is None
+        else {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    )
     model.eval()
     order = sorted(range(len(prompts)), key=lambda at: (len(prompts[at]), at))
     for start in range(0, len(order), batch_size):

@@ -22,7 +22,7 @@ SHOWN_PROMPTS, SHOWN_COMPLETIONS = 2, 2
 
 
 class ExactMatchReward:
-    """1 for a completion whose answer equals the dataset's, else 0; remembers the last batch, so that it can be shown."""
+    """1 for a completion whose answer equals the dataset's, else 0; remembers the last batch, to show some of it."""
 
     __name__ = "exact_match"
 
@@ -31,7 +31,12 @@ class ExactMatchReward:
         self.batch: list[dict[str, object]] = []
 
     def __call__(
-        self, prompts: list[str], completions: list[str], completion_ids: list[list[int]], answer: list[str], **more: Any
+        self,
+        prompts: list[str],
+        completions: list[str],
+        completion_ids: list[list[int]],
+        answer: list[str],
+        **more: Any,
     ) -> list[float]:
         rewards = [
             exact_match(c, a, self.spec.answer_extraction, self.spec.answer_marker)
@@ -103,7 +108,12 @@ def train(run: Run, report: Report) -> dict[str, object]:
         loss_type=spec.loss_type,
     )
     trainer = RolloutTrainer(
-        model=model, args=arguments, train_dataset=data, processing_class=tokenizer, reward=ExactMatchReward(spec), report=report
+        model=model,
+        args=arguments,
+        train_dataset=data,
+        processing_class=tokenizer,
+        reward=ExactMatchReward(spec),
+        report=report,
     )
     result = run_training(trainer, run, report)
     save_model(model, tokenizer, run)

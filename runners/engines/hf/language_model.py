@@ -21,11 +21,18 @@ SMALL_LOGITS = 64 << 20
 
 
 class PlainLossTrainer(SFTTrainer):  # type: ignore[misc]
-    """SFTTrainer whose loss is the model's own cross-entropy: the same value, without the chunked language-model head that
-    saves memory on large vocabularies and costs a fifth of a step on small ones."""
+    """SFTTrainer whose loss is the model's own cross-entropy.
+
+    The same value without the chunked language-model head, which saves memory on large vocabularies and costs a fifth
+    of a step on small ones.
+    """
 
     def compute_loss(
-        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
     ) -> Any:
         inputs["use_cache"] = False
         labels = inputs["labels"]
@@ -42,7 +49,12 @@ class PlainLossTrainer(SFTTrainer):  # type: ignore[misc]
 
 
 def language_model_trainer(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, data: Dataset, run: Run, spec: TrainingSpec, max_length: int
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    data: Dataset,
+    run: Run,
+    spec: TrainingSpec,
+    max_length: int,
 ) -> SFTTrainer:
     """A trainer for rows with `input_ids` and `labels` of at most `max_length` tokens."""
     arguments = SFTConfig(**training_arguments(run, spec), max_length=max_length)

@@ -22,12 +22,12 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer in `folder`, with a padding token; raises Problem when there is none or it has no end-of-text token."""
+    """The tokenizer in `folder`, with a padding token; raises Problem when it or its end-of-text token is missing."""
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise Problem(
-            "{folder} has no tokenizer (no tokenizer.json): copy the tokenizer's files into it, or choose another model.",
+            "{folder} has no tokenizer (no tokenizer.json): copy the tokenizer's files into it, or choose another.",
             fields=("model", "tokenizer"),
-            folder=folder.name if folder.name != "output" else str(folder),
+            folder=str(folder),
         )
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     if tokenizer.eos_token_id is None:
@@ -47,7 +47,7 @@ def load_model(folder: Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedMo
         raise Problem("{folder} is not a model: it has no config.json.", fields=("model",), folder=str(folder))
     if not any(folder.glob("*.safetensors")):
         raise Problem(
-            "{folder} holds no weights as safetensors: convert them, other formats can carry programs and are not read.",
+            "{folder} holds no weights as safetensors: convert them; other formats can carry programs.",
             fields=("model",),
             folder=str(folder),
         )
@@ -70,7 +70,9 @@ def load_model(folder: Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedMo
 def build_model(architecture: Architecture, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
     """A model with random weights (transformers' own initialisation), reproducible by `seed`."""
     torch.manual_seed(seed)
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(model_config(architecture, tokenizer), dtype=torch.float32)
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(
+        model_config(architecture, tokenizer), dtype=torch.float32
+    )
     return model
 
 
@@ -109,11 +111,14 @@ def context_length(model: PreTrainedModel) -> int | None:
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: Run) -> None:
-    """Write weights (safetensors), config, tokenizer and lineage into `run.output`, without a path of this machine in the config."""
+    """Write weights (safetensors), config, tokenizer and lineage into `run.output`, without a path of this machine."""
     model.config._name_or_path = ""
+    model.config.use_cache = True  # the Trainer turned it off
     model.save_pretrained(run.output, safe_serialization=True)
     tokenizer.name_or_path = ""
     tokenizer.save_pretrained(run.output)
+    for weights in run.output.glob("*.safetensors"):
+        weights.chmod(0o644)  # safetensors makes them private
     save_lineage(run, parameters=model.num_parameters())
 
 

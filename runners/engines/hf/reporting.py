@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 
@@ -11,15 +12,19 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from platform_core.clock import monotonic
 from runners.report import Report
 
+log = logging.getLogger("lathe.train")
+
+LOG_EVERY_SECONDS = 2.0
 LAYER = re.compile(r"\.(?:layers|h|blocks)\.(\d+)\.")
 AT_THE_END = "train_runtime"
+IN_THE_LOG = ("loss", "reward", "grad_norm", "learning_rate", "mean_token_accuracy", "tokens_per_second")
 
 
 class Reporting(TrainerCallback):  # type: ignore[misc]
     """Passes the Trainer's logs on to the job's report.
 
-    `values` holds the last logged scalars. `grad_norm` vectors are before clipping, as is the logged `grad_norm`: the root of
-    their sum of squares.
+    `values` holds the last logged scalars. `grad_norm` vectors are before clipping, as is the logged `grad_norm`, the
+    root of their sum of squares.
     """
 
     def __init__(self, report: Report, rows_per_step: int, tokens: int = 0) -> None:
@@ -31,6 +36,7 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
         self._parameters: list[torch.nn.Parameter] = []
         self._layer_of: list[int] = []
         self._norms: list[float] | None = None
+        self._told = float("-inf")
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
@@ -64,7 +70,12 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
         self.report.progress(state.global_step, state.max_steps, epoch=round(state.epoch or 0.0, 4), tokens=self.tokens)
 
     def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **more: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **more: Any,
     ) -> None:
         # The curves live in the job's metrics; kept here they would grow every checkpoint without bound.
         state.log_history.clear()
@@ -81,6 +92,10 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
             values["tokens_per_second"] = (self.tokens - last_tokens) / seconds
         self.report.metrics(step, values)
         self.values |= values
+        if self._logged[0] - self._told >= LOG_EVERY_SECONDS or step == state.max_steps:
+            self._told = self._logged[0]
+            shown = " ".join(f"{name}={value:.4g}" for name, value in values.items() if name in IN_THE_LOG)
+            log.info("step %d/%d %s", step, state.max_steps, shown)
         if self._norms is not None:
             clipped_by = values.get("grad_norm", 0.0) / args.max_grad_norm if args.max_grad_norm else 1.0
             norms = [norm * max(1.0, clipped_by) for norm in self._norms]
@@ -89,6 +104,6 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
 
 
 def layer_name(parameter: str) -> str:
-    """`layer.3` for a parameter of the fourth block, else the name of its module (`embed_tokens`, `norm`, `lm_head`)."""
+    """`layer.3` for a parameter of the fourth block, else the name of its module (`embed_tokens`, `norm` …)."""
     found = LAYER.search("." + parameter)
     return f"layer.{found[1]}" if found else parameter.split(".")[-2]

@@ -27,7 +27,9 @@ def train(run: Run, report: Report) -> dict[str, object]:
     report.phase("tokenizing")
     examples = supervised(rows, tokenizer, max_length, spec.completion_only_loss, run.paths["dataset"].name)
     if examples.cut:
-        report.event("cut_rows", f"{examples.cut} rows were cut to {max_length} tokens", level="warning", count=examples.cut)
+        report.event(
+            "cut_rows", f"{examples.cut} rows were cut to {max_length} tokens", level="warning", count=examples.cut
+        )
     if examples.dropped:
         report.event(
             "dropped_rows",
@@ -37,7 +39,8 @@ def train(run: Run, report: Report) -> dict[str, object]:
         )
     if not examples.input_ids:
         raise Problem(
-            "No row of {file} has an answer within {max_length} tokens: raise the sequence length or shorten the prompts.",
+            "No row of {file} has an answer within {max_length} tokens: "
+            "raise the sequence length or shorten the prompts.",
             fields=("max_length", "dataset"),
             file=run.paths["dataset"].name,
             max_length=max_length,

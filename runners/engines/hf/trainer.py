@@ -1,4 +1,4 @@
-"""The frame around every transformers Trainer: arguments from the spec, resume, stop at a step's end, whole checkpoints, NaN."""
+"""The frame around every transformers Trainer: arguments from the spec, resume, stop, checkpoints, NaN."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SAMPLING_BROKE = "probability tensor contains"
 
 
 def prepare(run: Run) -> None:
-    """Set what decides a result in this process, whether it started cold or was forked: threads, determinism, quiet bars."""
+    """Set what decides a result in this process, whether it started cold or was forked: the threads."""
     torch.set_num_threads(run.threads)
     transformers_logging.disable_progress_bar()
 
@@ -30,7 +30,9 @@ def use_cpu(device: str) -> bool:
     """Whether to compute on the CPU; raises Problem when the wanted device is not there."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(device, True):
-        raise Problem("There is no {device} device here: set the device to auto or cpu.", fields=("device",), device=device)
+        raise Problem(
+            "There is no {device} device here: set the device to auto or cpu.", fields=("device",), device=device
+        )
     return device == "cpu" or not any(there.values())
 
 
@@ -65,7 +67,7 @@ def training_arguments(run: Run, spec: TrainingSpec) -> dict[str, Any]:
 
 
 class Steps(TrainerCallback):  # type: ignore[misc]
-    """What must happen at a step: stop on NaN before the weights change, obey a wish at its end, make a saved checkpoint whole."""
+    """NaN ends the training before the weights change, a wish at the step's end; a saved checkpoint becomes whole."""
 
     def __init__(self, trainer: Trainer, run: Run, report: Report, reporting: Reporting) -> None:
         self.trainer, self.run, self.report, self.reporting = trainer, run, report, reporting
@@ -85,7 +87,12 @@ class Steps(TrainerCallback):  # type: ignore[misc]
             self.stopped = control.should_log = control.should_save = control.should_training_stop = True
 
     def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **more: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **more: Any,
     ) -> None:
         if not math.isfinite((logs or {}).get("grad_norm", 0.0)):
             raise broken_loss(state.global_step, args.learning_rate)
@@ -96,6 +103,8 @@ class Steps(TrainerCallback):  # type: ignore[misc]
             raise broken_loss(step, args.learning_rate)
         spec = self.run.spec
         assert isinstance(spec, TrainingSpec)
+        # A run that goes on from here forgets what comes later, so what came before must be stored.
+        self.report.writer.flush()
         part = Path(args.output_dir) / f"checkpoint-{step}"
         checkpoint.complete(part, self.run.checkpoints, step, spec.keep_checkpoints, self.reporting.tokens)
         checkpoint.sweep(self.run.checkpoints)

@@ -1,0 +1,143 @@
+"""What can't work ends in a sentence with thing, reason and way out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from platform_core.metrics.reader import Reader
+from tests.integration.engines.jobs import TRAINING, Job, forked, make_job
+
+SFT = {**TRAINING, "max_steps": 6, "batch_size": 8, "max_length": 32}
+CHAT = [{"role": "user", "content": "1+2="}, {"role": "assistant", "content": "3"}]
+TEMPLATE = (
+    "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}"
+    "{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+
+
+def failed(job: Job) -> str:
+    assert forked(job) == 1
+    assert job.result["status"] == "failed"
+    assert not (job.folder / "output").exists()
+    assert "Traceback" in job.log
+    return job.sentence
+
+
+def changed(model: Path, target: Path) -> Path:
+    shutil.copytree(model, target)
+    return target
+
+
+def test_a_model_without_a_tokenizer(tmp_path: Path, files: dict[str, Path], model: Path) -> None:
+    bare = changed(model, tmp_path / "bare")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (bare / name).unlink()
+    sentence = failed(make_job(tmp_path / "job", "sft", SFT, model=bare, dataset=files["sft"]))
+    assert "has no tokenizer" in sentence
+    assert str(bare) in sentence
+
+
+def test_a_tokenizer_that_is_too_large_for_the_model(tmp_path: Path, files: dict[str, Path], model: Path) -> None:
+    odd = changed(model, tmp_path / "odd")
+    weights = load_file(odd / "model.safetensors")
+    name = "model.embed_tokens.weight"
+    save_file({**weights, name: weights[name][:200].copy()}, odd / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((odd / "config.json").read_text()) | {"vocab_size": 200}
+    (odd / "config.json").write_text(json.dumps(config))
+    assert "only 200 rows" in failed(make_job(tmp_path / "job", "sft", SFT, model=odd, dataset=files["sft"]))
+
+
+def test_a_model_of_pickled_weights_is_not_read(tmp_path: Path, files: dict[str, Path], model: Path) -> None:
+    pickled = changed(model, tmp_path / "pickled")
+    (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    assert "safetensors" in failed(make_job(tmp_path / "job", "sft", SFT, model=pickled, dataset=files["sft"]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "data"),
+    [
+        ("sft", SFT, "sft"),
+        ("grpo", {**TRAINING, "max_steps": 3, "num_generations": 4, "max_completion_length": 6}, "grpo"),
+    ],
+)
+def test_weights_that_are_not_numbers_stop_the_training_at_once(
+    kind: str, spec: dict[str, object], data: str, tmp_path: Path, files: dict[str, Path], model: Path
+) -> None:
+    broken = changed(model, tmp_path / "broken")
+    weights = load_file(broken / "model.safetensors")
+    weights["model.norm.weight"] = np.full_like(weights["model.norm.weight"], np.nan)
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    job = make_job(tmp_path / "job", kind, spec, model=broken, dataset=files[data])
+    assert "became NaN at step 1" in failed(job)
+
+
+def test_an_absurd_learning_rate_is_named(tmp_path: Path, files: dict[str, Path], model: Path) -> None:
+    large = changed(model, tmp_path / "large")
+    weights = load_file(large / "model.safetensors")
+    save_file(
+        {k: v * np.float32(1e18) for k, v in weights.items()}, large / "model.safetensors", metadata={"format": "pt"}
+    )
+    spec = SFT | {"learning_rate": 1.0, "max_grad_norm": 0}
+    job = make_job(tmp_path / "job", "sft", spec, model=large, dataset=files["sft"])
+    sentence = failed(job)
+    assert "became NaN at step" in sentence
+    assert "learning rate (1.0)" in sentence
+
+
+def test_conversations_need_a_chat_template(tmp_path: Path, model: Path) -> None:
+    chats = tmp_path / "chats.jsonl"
+    chats.write_text((json.dumps({"messages": CHAT}) + "\n") * 8)
+    assert "no chat template" in failed(make_job(tmp_path / "job", "sft", SFT, model=model, dataset=chats))
+
+
+def test_conversations_train_on_the_assistants_turns(tmp_path: Path, model: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from runners.engines.hf.data import IGNORED, chat_example
+
+    chatty = changed(model, tmp_path / "chatty")
+    (chatty / "chat_template.jinja").write_text(TEMPLATE)
+    turns = [*CHAT, {"role": "user", "content": "2+2="}, {"role": "assistant", "content": "4"}]
+    tokenizer = AutoTokenizer.from_pretrained(chatty)
+    ids, labels = chat_example(turns, tokenizer)
+    trained = [label for label in labels if label != IGNORED]
+    assert tokenizer.decode(ids) == "[user]1+2=[assistant]3<eos>[user]2+2=[assistant]4<eos>"
+    assert tokenizer.decode(trained) == "3<eos>4<eos>"
+    chats = tmp_path / "chats.jsonl"
+    chats.write_text((json.dumps({"messages": turns}) + "\n") * 8)
+    job = make_job(tmp_path / "job", "sft", SFT, model=chatty, dataset=chats)
+    assert forked(job) == 0, job.log
+
+
+def test_rows_without_room_for_an_answer_are_dropped_and_counted(
+    tmp_path: Path, files: dict[str, Path], model: Path
+) -> None:
+    data = tmp_path / "long.jsonl"
+    long = json.dumps({"prompt": "1+" * 40, "completion": "7"}) + "\n"
+    data.write_text(files["sft"].read_text() + long * 3)
+    job = make_job(tmp_path / "job", "sft", SFT, model=model, dataset=data)
+    assert forked(job) == 0, job.log
+    with Reader(job.folder / "metrics.sqlite") as reader:
+        dropped = [event for event in reader.events() if event.kind == "dropped_rows"]
+    assert [event.data["count"] for event in dropped] == [3]
+    data.write_text(long)
+    nothing = make_job(tmp_path / "nothing", "sft", SFT, model=model, dataset=data)
+    assert "No row of long.jsonl has an answer within 32 tokens" in failed(nothing)
+
+
+def test_too_few_prompts_for_a_step(tmp_path: Path, files: dict[str, Path], model: Path) -> None:
+    spec = {**TRAINING, "max_steps": 3, "batch_size": 128, "num_generations": 2, "max_completion_length": 6}
+    sentence = failed(make_job(tmp_path / "job", "grpo", spec, model=model, dataset=files["grpo"]))
+    assert "32 prompts, but one step takes 64" in sentence
+
+
+def test_data_that_does_not_fit_the_kind(tmp_path: Path, files: dict[str, Path], model: Path) -> None:
+    sentence = failed(make_job(tmp_path / "job", "sft", SFT, model=model, dataset=files["pretrain"]))
+    assert "SFT needs" in sentence
