@@ -15,7 +15,7 @@ import runners.programs
 from platform_core.algorithms.registry import algorithm
 from platform_core.errors import Text
 from platform_core.files import read_json
-from runners import report as runner_report
+from runners.report import Report
 
 SIZES = {"hidden_size": 16, "layers": 1, "heads": 2, "kv_heads": 2, "intermediate_size": 32, "context_length": 64}
 TRAINING = {"cpu_slots": 1, "learning_rate": 1e-2, "seed": 3}
@@ -88,17 +88,22 @@ def forked(job: Job, first: Callable[[], object] | None = None) -> int:
     return process.exitcode
 
 
-def ask_at(step: int, number: int) -> Callable[[], None]:
-    """In a runner: send itself the signal of a wish when it reports `step`."""
+def at_step(step: int, act: Callable[[], object]) -> Callable[[], None]:
+    """In a runner: do something when it reports `step`."""
 
     def first() -> None:
-        told = runner_report.Report.progress
+        told = Report.progress
 
-        def progress(self: runner_report.Report, at: int, total: int, **more: object) -> None:
+        def progress(self: Report, at: int, total: int, **more: object) -> None:
             told(self, at, total, **more)
             if at == step:
-                signal.raise_signal(number)
+                act()
 
-        runner_report.Report.progress = progress  # type: ignore[method-assign]
+        Report.progress = progress  # type: ignore[method-assign]
 
     return first
+
+
+def ask_at(step: int, number: int) -> Callable[[], None]:
+    """In a runner: send itself the signal of a wish when it reports `step`."""
+    return at_step(step, lambda: signal.raise_signal(number))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from platform_core.metrics.reader import Reader
-from tests.integration.engines.jobs import TRAINING, Job, ask_at, forked, make_job
+from tests.integration.engines.jobs import TRAINING, Job, ask_at, at_step, forked, make_job
 
 # 96 rows in batches of 8: 12 steps an epoch; 32 prompts, 4 a step: 8 steps an epoch. Pauses fall into the second one.
 CASES = {
@@ -140,8 +140,9 @@ def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
         yield SmallDisk(folder, None, "disk is full")
         subprocess.run(["umount", "-l", folder], check=True)
     else:
-        limit = (60_000, resource.RLIM_INFINITY)
-        yield SmallDisk(folder, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit), "File too large")
+        limit = (40_000, resource.RLIM_INFINITY)
+        first = at_step(7, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+        yield SmallDisk(folder, first, "File too large")
 
 
 def test_a_full_disk_leaves_no_half_checkpoint_and_says_so(
