@@ -118,20 +118,20 @@ class Stream:
             self.damage = "it ends in the middle"
         self._came_out += len(block)
         if self.packed_bytes is not None:
-            self._refuse_bomb(self.packed_bytes)
+            refuse_bomb(self.name, self._came_out, self.packed_bytes, self.limits)
         return block
 
-    def _refuse_bomb(self, packed: int) -> None:
-        out, limits = self._came_out, self.limits
-        if out > limits.unpacked_bytes or (out > limits.free_bytes and out > limits.ratio * max(packed, 1)):
-            raise Problem(
-                "{file} unpacks to more than {megabytes} MB from {packed} bytes, as archives do that are made to "
-                "fill a disk: unpack it "
-                "yourself, look at it, and add the plain file.",
-                file=self.name,
-                megabytes=out // MEGABYTE,
-                packed=packed,
-            )
+
+def refuse_bomb(name: str, out: int, packed: int, limits: Limits) -> None:
+    """Raise Problem when `out` bytes from a file of `packed` bytes are more than honest data gives."""
+    if out > limits.unpacked_bytes or (out > limits.free_bytes and out > limits.ratio * max(packed, 1)):
+        raise Problem(
+            "{file} unpacks to more than {megabytes} MB from {packed} bytes, as files do that are made to fill a disk: "
+            "unpack it yourself, look at it, and add the plain data.",
+            file=name,
+            megabytes=out // MEGABYTE,
+            packed=packed,
+        )
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from types import TracebackType
 from platform_core.datasets.formats import FORMATS, Guess, check_columns, detect
 from platform_core.datasets.read import Rows
 from platform_core.datasets.readers import Converted
-from platform_core.datasets.rows import MEGABYTE, Problems, ReasonCount
+from platform_core.datasets.rows import MEGABYTE, Problems, ReasonCount, rough_bytes
 from platform_core.datasets.samples import Columns, Unusable, Value, turns
 from platform_core.errors import Problem, Text
 
@@ -129,15 +129,6 @@ def misfit(file: str, guesses: list[Guess], fields: Iterable[str], to: str) -> P
         family=family,
         takes=takes,
     )
-
-
-def rough_bytes(value: object) -> int:
-    """About how much a value weighs, to bound what is held."""
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, dict):
-        return sum(map(rough_bytes, value.values())) + 16 * len(value)
-    return sum(map(rough_bytes, value)) if isinstance(value, list) else 8
 
 
 def first_values(rows: Iterator[Value], most: int = LOOKED_AT) -> list[Value]:

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from platform_core.datasets.rows import MEGABYTE, FileFacts, Limits, Problems, Row
+from platform_core.datasets.containers import refuse_bomb
+from platform_core.datasets.json_rows import too_long
+from platform_core.datasets.rows import MEGABYTE, FileFacts, Limits, Problems, Row, rough_bytes
 from platform_core.errors import Problem, text
 
 BATCH_ROWS = 256
+ROWS_AT_ONCE = 32
 
 
 def parquet_rows(path: Path, facts: FileFacts, problems: Problems, limits: Limits, number: int = 1) -> Iterator[Row]:
@@ -20,6 +23,7 @@ def parquet_rows(path: Path, facts: FileFacts, problems: Problems, limits: Limit
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    packed, out = path.stat().st_size, 0
     try:
         with pq.ParquetFile(path, memory_map=False) as file:
             groups, at = _groups_from(file, number)
@@ -34,8 +38,14 @@ def parquet_rows(path: Path, facts: FileFacts, problems: Problems, limits: Limit
                         megabytes=limits.batch_bytes // MEGABYTE,
                         row=at,
                     )
-                part = batch.slice(max(number - at, 0))
-                yield from _batch_rows(part, max(at, number), facts, problems)
+                for row in _batch_rows(batch.slice(max(number - at, 0)), max(at, number), facts, problems):
+                    weight = rough_bytes(row.value)
+                    out += weight
+                    refuse_bomb(facts.name, out, packed, limits)
+                    if weight > limits.line_bytes:
+                        problems.add(row.number, -1, too_long(weight, limits), facts.name)
+                    else:
+                        yield row
                 at += batch.num_rows
     except (pa.ArrowException, OSError, ValueError) as error:
         detail = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
@@ -45,17 +55,22 @@ def parquet_rows(path: Path, facts: FileFacts, problems: Problems, limits: Limit
 
 
 def _batch_rows(batch: Any, number: int, facts: FileFacts, problems: Problems) -> Iterator[Row]:
-    """Rows of a batch; where one of them can't be read, they are taken one by one, so that only that one is lost."""
+    """Rows of a batch, few at once, since a dictionary can make a small batch large."""
+    for start in range(0, batch.num_rows, ROWS_AT_ONCE):
+        yield from _some_rows(batch.slice(start, ROWS_AT_ONCE), number + start, facts, problems)
+
+
+def _some_rows(part: Any, number: int, facts: FileFacts, problems: Problems) -> Iterator[Row]:
+    """These rows; where one of them can't be read, they are taken one by one, so that only that one is lost."""
     try:
-        values = batch.to_pylist()
+        values = part.to_pylist()
     except (ValueError, OverflowError) as error:
-        if batch.num_rows > 1:
-            for i in range(batch.num_rows):
-                yield from _batch_rows(batch.slice(i, 1), number + i, facts, problems)
+        if part.num_rows > 1:
+            for i in range(part.num_rows):
+                yield from _some_rows(part.slice(i, 1), number + i, facts, problems)
         else:
-            problems.add(
-                number, -1, text("holds a value that can't be read: {detail}", detail=str(error)[:120]), facts.name
-            )
+            reason = text("holds a value that can't be read: {detail}", detail=str(error)[:120])
+            problems.add(number, -1, reason, facts.name)
         return
     for row, value in enumerate(values, start=number):
         yield Row(row, -1, _plain_row(value, row, facts, problems), facts.name)

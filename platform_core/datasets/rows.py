@@ -99,3 +99,12 @@ class Start:
     file: str
     offset: int
     number: int
+
+
+def rough_bytes(value: object) -> int:
+    """About how much a value weighs, to bound what is held."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(rough_bytes, value.values())) + 16 * len(value)
+    return sum(map(rough_bytes, value)) if isinstance(value, list) else 8

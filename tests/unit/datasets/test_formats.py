@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from platform_core.datasets.formats import FORMATS, TABLE, columns_of, detect, validate
@@ -276,6 +276,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("form", VALUES)
+@settings(deadline=None)
 @given(data=st.data(), extra=st.dictionaries(st.sampled_from(["id", "source", "score"]), st.integers() | st.none()))
 def test_any_good_row_is_known_valid_and_converts_to_a_fixed_point(
     form: str, data: st.DataObject, extra: dict[str, object]
@@ -314,6 +315,7 @@ FIELDS = [
 FIELDS += ["output", "history", "system", "reward_model", "tools", "category"]
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=5))
 def test_no_row_whatsoever_crashes_a_reader(value: dict[str, object]) -> None:
     detect([value])
@@ -324,6 +326,7 @@ def test_no_row_whatsoever_crashes_a_reader(value: dict[str, object]) -> None:
                 json.dumps(convert(name, value, to))
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), json_values, max_size=4),
@@ -337,6 +340,7 @@ def test_rows_written_are_rows_read(tmp_path_factory: pytest.TempPathFactory, va
     assert [r.value for r in rows(path)] == values
 
 
+@settings(deadline=None)
 @given(chats, words, words)
 def test_pairs_split_where_the_answers_part(chat: list[dict[str, str]], good: str, bad: str) -> None:
     chosen = [*chat, {"role": "user", "content": "?"}, {"role": "assistant", "content": good}]

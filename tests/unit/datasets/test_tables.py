@@ -2,12 +2,13 @@
 
 import datetime
 import tracemalloc
+from collections import deque
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from platform_core.datasets.read import rows
@@ -80,7 +81,7 @@ def test_many_stray_quotes_stay_cheap(tmp_path: Path) -> None:
 
 def test_a_quote_open_over_blank_lines_stays_cheap(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_bytes(b'prompt,response\n"a,b\n' + b"\n" * 200_000 + b"c,d\n")
+    path.write_bytes(b'prompt,response\n"a,b\n' + b"\n" * 60_000 + b"c,d\n")
     tracemalloc.start()
     try:
         found = list(rows(path))
@@ -113,6 +114,7 @@ def test_long_csv_line_is_skipped(tmp_path: Path) -> None:
     assert str(source.problems.first[0].reason).startswith("is 2.9 MB long")
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -185,3 +187,21 @@ def test_parquet_text_that_is_no_utf_8_costs_one_row(tmp_path: Path) -> None:
     source = rows(path)
     assert [r.number for r in source] == [i for i in range(1, 51) if i != 18]
     assert [(p.row, str(p.reason)[:33]) for p in source.problems.first] == [(18, "holds a value that can't be read:")]
+
+
+def test_parquet_bombs_are_refused_in_bounded_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    one = pa.DictionaryArray.from_arrays(pa.array([0] * 400, pa.int32()), pa.array(["x" * (1 << 20)]))
+    pq.write_table(pa.table({"text": one}), path)
+    assert path.stat().st_size < 200_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(Problem, match="made to fill a disk"):
+            deque(rows(path, limits=Limits(free_bytes=64 << 20)), maxlen=0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 160 << 20
+    source = rows(path, limits=Limits(line_bytes=1 << 19, free_bytes=1 << 30))
+    assert list(source) == []
+    assert source.problems.total == 400
