@@ -20,3 +20,21 @@ def allowed_roots(home: Path) -> list[Path]:
     """Folders from which models and data may be read: the workspace and those of `PLATFORM_ROOTS`."""
     more = [Path(p).expanduser() for p in os.environ.get("PLATFORM_ROOTS", "").split(os.pathsep) if p]
     return [home, *more]
+
+
+def stop_grace_seconds() -> float:
+    """How long a runner that was asked to stop may take before it is killed: `LATHE_STOP_GRACE`, default 30."""
+    return _seconds("LATHE_STOP_GRACE", 30.0)
+
+
+def supervisor_busy_seconds() -> float:
+    """How long the supervisor waits for a locked database until it tries later: `LATHE_BUSY_SECONDS`, default 1."""
+    return _seconds("LATHE_BUSY_SECONDS", 1.0)
+
+
+def _seconds(name: str, default: float) -> float:
+    try:
+        found = float(os.environ.get(name, ""))
+    except ValueError:
+        return default
+    return found if found >= 0 else default

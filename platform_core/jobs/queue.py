@@ -1,0 +1,207 @@
+"""What the supervisor asks the queue, and how it writes down what it did. Each change is one transaction."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, exists, func, or_, select
+
+from platform_core.algorithms.registry import algorithm
+from platform_core.clock import now
+from platform_core.database.tables import dependencies, jobs
+from platform_core.errors import Problem, Text, text
+from platform_core.jobs import store
+from platform_core.jobs.states import ACTIVE, State
+from platform_core.jobs.store import Job
+
+ACTOR = "supervisor"
+LATEST = 100
+"""Metrics whose last values are copied into the row; a run may have thousands."""
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What this machine gives to jobs."""
+
+    cpu_slots: int
+
+    def share(self, job: Job) -> int:
+        """CPU slots that the job takes here: what it asks for, at most the whole machine."""
+        return max(1, min(job.cpu_slots, self.cpu_slots))
+
+
+def capacity() -> Capacity:
+    """The cores that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Capacity(cores)
+
+
+def active_jobs(connection: Connection) -> list[Job]:
+    """Jobs that have, or should have, a process."""
+    return store.find_jobs(connection, states=ACTIVE, oldest_first=True)
+
+
+def claimable(connection: Connection, have: Capacity, limit: int = 32) -> list[Job]:
+    """Queued jobs that may start now, first in the queue first.
+
+    All they need is completed, and their CPU slots are free beside those that run. Nobody overtakes a job that waits
+    for slots, so that a big one gets its turn.
+    """
+    needed = jobs.alias("needed")
+    unmet = (
+        select(dependencies.c.needs_id)
+        .join(needed, needed.c.id == dependencies.c.needs_id)
+        .where(dependencies.c.job_id == jobs.c.id)
+        .where(or_(needed.c.state != "completed", needed.c.deleted_at.is_not(None)))
+    )
+    query = (
+        select(jobs.c.id)
+        .where(jobs.c.state == "queued", jobs.c.deleted_at.is_(None), ~exists(unmet))
+        .order_by(*store.queue_order())
+        .limit(limit)
+    )
+    ready = list(connection.scalars(query))
+    if not ready:
+        return []
+    free = have.cpu_slots - sum(have.share(job) for job in active_jobs(connection))
+    chosen: list[Job] = []
+    for job in (store.get_job(connection, job_id) for job_id in ready):
+        assert job is not None
+        if have.share(job) > free:
+            break
+        free -= have.share(job)
+        chosen.append(job)
+    return chosen
+
+
+def hopeless(connection: Connection) -> list[tuple[str, Text]]:
+    """Queued jobs whose dependency failed, was stopped or deleted, each with the sentence that says so."""
+    needed = jobs.alias("needed")
+    query = (
+        select(jobs.c.id, needed.c.name, needed.c.state, needed.c.deleted_at)
+        .join(dependencies, dependencies.c.job_id == jobs.c.id)
+        .join(needed, needed.c.id == dependencies.c.needs_id)
+        .where(jobs.c.state == "queued", jobs.c.deleted_at.is_(None))
+        .where(or_(needed.c.state.in_(["failed", "stopped"]), needed.c.deleted_at.is_not(None)))
+    )
+    found = {}
+    for job_id, name, state, deleted_at in connection.execute(query):
+        found[job_id] = (
+            text(
+                "It needs the output of “{needed}”, which was deleted: choose another, then start it again.",
+                needed=name,
+            )
+            if deleted_at is not None
+            else text(
+                "It needs the output of “{needed}”, which {state}: start that one again, then this one.",
+                needed=name,
+                state="failed" if state == "failed" else "was stopped",
+            )
+        )  # fmt: skip
+    return list(found.items())
+
+
+def give_up(connection: Connection, job_id: str, reason: Text) -> bool:
+    """Fail a job that waits in the queue."""
+    return store.change_state(connection, job_id, ("queued",), "failed", ACTOR, reason)
+
+
+def claim(
+    connection: Connection, job: Job, threads: int, *, host: str, interpreter: str, command: Sequence[str]
+) -> int:
+    """Take a job out of the queue for its next attempt; the attempt's number, 0 when somebody else was first."""
+    at, number = now(), job.attempt + 1
+    more: dict[str, Any] = {"attempt": number, "started_at": at, "finished_at": None, "progress": None, "result": None}
+    if not store.change_state(connection, job.id, ("queued",), "starting", ACTOR, **more):
+        return 0
+    store.add_attempt(
+        connection,
+        job_id=job.id,
+        number=number,
+        host=host,
+        interpreter=interpreter,
+        command=list(command),
+        threads=threads,
+        launched_at=at,
+    )
+    return number
+
+
+def requeue(connection: Connection, job: Job, reason: Text) -> bool:
+    """Put a job back whose attempt never began; it keeps its place, the attempt stays in the history as `void`."""
+    since = {} if job.started_at is None else {"since": job.started_at}
+    if not store.change_state(connection, job.id, ("starting",), "queued", ACTOR, reason, **since):
+        return False
+    store.update_attempt(connection, job.id, job.attempt, ended_at=now(), outcome="void")
+    return True
+
+
+def mark_running(connection: Connection, job: Job) -> bool:
+    """The runner has spoken."""
+    return store.change_state(connection, job.id, ("starting",), "running", ACTOR)
+
+
+def settle(
+    connection: Connection,
+    job: Job,
+    to: State,
+    reason: Text | None,
+    *,
+    result: dict[str, Any] | None = None,
+    exit_code: int | None = None,
+    signal: int | None = None,
+    **columns: Any,
+) -> bool:
+    """Write how the attempt ended; False when the job's state changed meanwhile: look again."""
+    came_from: State = job.state
+    if to == "paused":  # nobody here asked for it: the row goes the whole way nevertheless
+        for step in _way_to_pausing(job.state):
+            if not store.change_state(connection, job.id, (came_from,), step, ACTOR, reason):
+                return False
+            came_from = step
+    if not store.change_state(connection, job.id, (came_from,), to, ACTOR, reason, result=result, **columns):
+        return False
+    store.update_attempt(
+        connection, job.id, job.attempt, ended_at=now(), exit_code=exit_code, signal=signal, outcome=to
+    )
+    return True
+
+
+def _way_to_pausing(state: State) -> tuple[State, ...]:
+    ways: dict[State, tuple[State, ...]] = {"starting": ("running", "pausing"), "running": ("pausing",)}
+    return ways.get(state, ())
+
+
+def stopped_by(connection: Connection, job_id: str) -> str:
+    """Who asked for the stop that is under way."""
+    asked = [t for t in store.transitions_of(connection, job_id) if t.to_state == "stopping"]
+    return asked[-1].actor if asked else ACTOR
+
+
+def queued_count(connection: Connection) -> int:
+    """How many jobs wait in the queue."""
+    counted = select(func.count()).where(jobs.c.state == "queued", jobs.c.deleted_at.is_(None))
+    return int(connection.execute(counted).scalar_one())
+
+
+def main_metric(kind: str) -> str | None:
+    """The metric of the sparkline, or None for a kind that is not known (any more)."""
+    try:
+        metrics = algorithm(kind).metrics
+    except Problem:
+        return None
+    return metrics[0] if metrics else None
+
+
+def last_values(kind: str, latest: dict[str, tuple[int, float]]) -> dict[str, float | None]:
+    """The last value of each metric, those that matter first; NaN and infinities become None, as JSON knows neither."""
+    try:
+        first = [m for m in algorithm(kind).metrics if m in latest]
+    except Problem:
+        first = []
+    names = list(dict.fromkeys([*first, *sorted(latest)]))[:LATEST]
+    return {name: latest[name][1] if math.isfinite(latest[name][1]) else None for name in names}

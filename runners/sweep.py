@@ -1,0 +1,89 @@
+"""Clear away what a dead process left half done: parts of outputs and checkpoints, and job folders without a row."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import select
+
+from platform_core.clock import now
+from platform_core.database.engine import reading
+from platform_core.database.tables import jobs
+from platform_core.ids import is_id
+from platform_core.jobs.states import ACTIVE
+from platform_core.workspace.service import Workspace
+
+log = logging.getLogger("lathe.supervisor")
+OLD = 3600.0
+EVERY = 3600.0
+
+
+class Sweeper:
+    """Deletes in a thread of its own, since a half checkpoint may be many gigabytes; moves are done at once."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.aside = workspace.home / "cache" / "swept"
+        self._wanted = threading.Event()
+        threading.Thread(target=self._run, name="sweeper", daemon=True).start()
+
+    def clear_job(self, folder: Path, older_than: float = 0.0) -> int:
+        """Take every half-written part of a job that has no process out of sight; how many there were."""
+        found = [part for part in parts(folder) if _age(part) >= older_than]
+        for part in found:
+            self.aside.mkdir(parents=True, exist_ok=True)
+            part.replace(self.aside / uuid.uuid4().hex)
+        if found:
+            self._wanted.set()
+        return len(found)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.sweep()
+            except Exception:
+                log.exception("the sweep ended early")
+            while self._wanted.wait(EVERY):
+                self._wanted.clear()
+                shutil.rmtree(self.aside, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Go through all job folders; what is younger than an hour, or belongs to a job with a process, stays."""
+        shutil.rmtree(self.aside, ignore_errors=True)
+        with reading(self.workspace.engine) as connection:
+            states = dict(connection.execute(select(jobs.c.id, jobs.c.state)).tuples().all())
+        for folder in sorted(self.workspace.jobs.iterdir()):
+            if not is_id(folder.name) or not folder.is_dir():
+                continue
+            if folder.name not in states:
+                self._put_into_trash(folder)
+            elif states[folder.name] not in ACTIVE and self.clear_job(folder, OLD):
+                log.info("swept half-written parts of %s", folder.name)
+        shutil.rmtree(self.aside, ignore_errors=True)
+
+    def _put_into_trash(self, folder: Path) -> None:
+        if _age(folder) < OLD:
+            return
+        target = self.workspace.trash / "orphans" / f"{folder.name}.{int(now())}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder.replace(target)
+        log.warning("%s has no row in the database: moved to %s", folder, target)
+
+
+def parts(folder: Path) -> Iterator[Path]:
+    """What is half written in a job's folder; visible names are never half written."""
+    for place in (folder, folder / "checkpoints"):
+        for pattern in (".*.part", ".*.old"):
+            yield from place.glob(pattern)
+
+
+def _age(path: Path) -> float:
+    try:
+        return now() - path.stat().st_mtime
+    except OSError:
+        return -1.0
