@@ -18,7 +18,7 @@ from typing import IO, Any
 import zstandard
 
 from platform_core.datasets.rows import MEGABYTE, Limits
-from platform_core.errors import Problem
+from platform_core.errors import Problem, text
 
 DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt", ".parquet")
 PACKED_SUFFIXES = (".gz", ".zst")
@@ -27,22 +27,22 @@ BLOCK = MEGABYTE
 
 # First bytes of files that are often renamed or mixed up with data.
 FOREIGN = (
-    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"GIF8", "a GIF image"),
-    (b"%PDF", "a PDF document"),
-    (b"\x7fELF", "a program"),
-    (b"MZ\x90", "a program"),
-    (b"SQLite format 3\x00", "an SQLite database"),
-    (b"ARROW1", "an Arrow file"),
-    (b"GGUF", "a GGUF model"),
-    (b"\x93NUMPY", "a NumPy array"),
-    (b"\x89HDF", "an HDF5 file"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-    (b"Rar!", "a RAR archive"),
-    (b"BZh", "a bzip2 archive"),
-    (b"\xfd7zXZ", "an xz archive"),
-    (b"\xd0\xcf\x11\xe0", "an old Office file"),
+    (b"\x89PNG\r\n\x1a\n", text("a PNG image")),
+    (b"\xff\xd8\xff", text("a JPEG image")),
+    (b"GIF8", text("a GIF image")),
+    (b"%PDF", text("a PDF document")),
+    (b"\x7fELF", text("a program")),
+    (b"MZ\x90", text("a program")),
+    (b"SQLite format 3\x00", text("an SQLite database")),
+    (b"ARROW1", text("an Arrow file")),
+    (b"GGUF", text("a GGUF model")),
+    (b"\x93NUMPY", text("a NumPy array")),
+    (b"\x89HDF", text("an HDF5 file")),
+    (b"7z\xbc\xaf\x27\x1c", text("a 7-Zip archive")),
+    (b"Rar!", text("a RAR archive")),
+    (b"BZh", text("a bzip2 archive")),
+    (b"\xfd7zXZ", text("an xz archive")),
+    (b"\xd0\xcf\x11\xe0", text("an old Office file")),
 )
 
 
@@ -203,7 +203,7 @@ def refuse_foreign(head: bytes, label: str) -> None:
     """Raise Problem when the first bytes are those of an image, a model, a pickle or another thing without rows."""
     found = next((what for magic, what in FOREIGN if head.startswith(magic)), None)
     if found is None and head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05" and len(head) > 1:
-        found = "a Python pickle (which can run code when loaded)"
+        found = text("a Python pickle (which can run code when loaded)")
     if found is not None:
         raise Problem(
             "{file} is {what}, whatever its name says: export the data as JSONL, CSV or Parquet and add that.",

@@ -14,15 +14,15 @@ from platform_core.datasets.encodings import lines
 from platform_core.datasets.rows import MEGABYTE, FileFacts, Limits, Problems, Row
 from platform_core.errors import Text, text
 
-NOT_OBJECT = "is {kind}, but a row must be an object with named fields"
+NOT_OBJECT = "is of type `{kind}`, but a row must be an object with named fields"
 TOO_LONG = "is {megabytes} MB long; rows over {most} MB are skipped"
 KINDS = {
-    dict: "an object",
-    list: "a list",
-    str: "a text",
-    int: "a number",
-    float: "a number",
-    bool: "true or false",
+    dict: "object",
+    list: "array",
+    str: "string",
+    int: "number",
+    float: "number",
+    bool: "boolean",
     type(None): "null",
 }
 

@@ -60,7 +60,7 @@ SHAREGPT_ROLES = {
 }
 ROLES = ("system", "developer", "user", "assistant", "tool")
 TURN = re.compile(r"\n\n(Human|Assistant):[ ]?")
-NAMES = {dict: "an object", list: "a list", str: "a text", int: "a number", float: "a number", bool: "true or false"}
+NAMES = {dict: "object", list: "array", str: "string", int: "number", float: "number", bool: "boolean"}
 
 
 class Unusable(Problem):
@@ -120,9 +120,9 @@ def take_text(value: Value, part: str, columns: Columns | None = None, numbers: 
         found = str(found)
     if not isinstance(found, str):
         raise Unusable(
-            "has {kind} in `{field}`, where a text belongs",
+            "has a value of type `{kind}` in `{field}`, where a text belongs",
             field=name,
-            kind=NAMES.get(type(found), "another kind of value"),
+            kind=NAMES.get(type(found), "other"),
         )
     if not found.strip():
         raise Unusable("has an empty `{field}`", field=name)
@@ -154,9 +154,9 @@ def messages(name: str, found: Any) -> list[Message]:
     """Checked messages of a chat, from `role`/`content` or `from`/`value`; all other keys of a message are kept."""
     if not isinstance(found, list):
         raise Unusable(
-            "has {kind} in `{field}`, where a list of messages belongs",
+            "has a value of type `{kind}` in `{field}`, where a list of messages belongs",
             field=name,
-            kind=NAMES.get(type(found), "another kind of value"),
+            kind=NAMES.get(type(found), "other"),
         )
     if not found:
         raise Unusable("has an empty `{field}`", field=name)
