@@ -149,3 +149,17 @@ def empty_state(title: str, line: str, doors: Sequence[Door]) -> None:
                     door.do()
                 else:
                     go(door.page, **dict(door.query))
+
+
+def card(key: str) -> Any:
+    """A bordered box whose one button is pressed wherever the box is pressed."""
+    return st.container(border=True, key=f"card-{key}", gap="xxsmall", height="stretch")
+
+
+def fact_grid(facts: Sequence[tuple[str, str]], columns: int = 2) -> None:
+    """Short facts, label above value, that fold into fewer columns where it is narrow."""
+    with st.grid(columns, min_column_width=130, gap=("xsmall", "small")):
+        for label, value in facts:
+            with st.container(gap=None):
+                st.caption(plain(label))
+                st.markdown(plain(value))

@@ -1,0 +1,83 @@
+"""What the pickers of a form offer: the library's models, tokenizers and datasets, and what running jobs will make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.sizes import bytes_text, count_text
+from app.spec_form import Choice
+from app.words import _
+from platform_core.algorithms.registry import Algorithm, algorithms
+from platform_core.datasets import service as datasets
+from platform_core.datasets.formats import FORMATS
+from platform_core.datasets.needs import NEEDS, fitting
+from platform_core.datasets.report import Report
+from platform_core.jobs import service as jobs
+from platform_core.jobs.spec import Pick, setting_of
+from platform_core.jobs.states import ACTIVE, WAITING
+from platform_core.models.service import ModelInfo, list_models
+from platform_core.models.vocabulary import vocabulary_size
+from platform_core.workspace.service import Workspace
+
+
+def choices_for(workspace: Workspace, chosen: Algorithm) -> dict[Pick, Sequence[Choice]]:
+    """The entries of every picker that the form of a kind has."""
+    picks = {setting_of(field).pick for field in chosen.spec.model_fields.values()}
+    offers: dict[Pick, Sequence[Choice]] = {}
+    if "model" in picks or "tokenizer" in picks:
+        library = list_models(workspace)
+        models = [m for m in library if m.kind == "model"]
+        offers["model"] = [*map(model_choice, models), *coming(workspace, "train")]
+        tokenizers = [m for m in library if m.kind == "tokenizer"]
+        others = [m for m in models if m.has_tokenizer]
+        offers["tokenizer"] = [
+            *map(model_choice, tokenizers),
+            *coming(workspace, "prepare"),
+            *(Choice(m.ref, _("{name} · its tokenizer", name=m.name), fits=False) for m in others),
+        ]
+    if "dataset" in picks:
+        offers["dataset"] = dataset_choices(workspace, chosen.dataset_format)
+    return offers
+
+
+def model_choice(model: ModelInfo) -> Choice:
+    """A model with its size, a tokenizer with its vocabulary."""
+    facts = [model.name]
+    if model.parameters:
+        facts.append(_("{n} parameters", n=count_text(model.parameters)))
+    elif size := vocabulary_size(model.path):
+        facts.append(_("{n} tokens", n=count_text(size)))
+    return Choice(model.ref, " · ".join([*facts, bytes_text(model.size_bytes)]), fits=model.has_tokenizer)
+
+
+def coming(workspace: Workspace, role: str) -> list[Choice]:
+    """Outputs that are still being made; a job that uses one waits for it."""
+    kinds = [a.name for a in algorithms().values() if a.role == role]
+    found = jobs.list_jobs(workspace, states=[*ACTIVE, *WAITING], kinds=kinds)
+    return [Choice(f"job:{j.id}", _("{name} · when it has finished", name=j.name), fits=False) for j in found]
+
+
+def dataset_choices(workspace: Workspace, family: str | None) -> list[Choice]:
+    """Datasets by name, those in a fitting format first."""
+    made = []
+    for info in datasets.list_datasets(workspace.home):
+        report = info.report
+        usable = report is not None and (family is None or fitting(report.guesses, family) is not None)
+        facts = [info.name]
+        if report is not None:
+            facts.append(_("{n} rows", n=count_text(report.rows)))
+            if not usable:
+                title = FORMATS[report.format].title if report.format in FORMATS else "unknown format"
+                facts.append(_("not for this: {format}", format=_(title)))
+        else:
+            facts += [bytes_text(info.size_bytes), _("not checked yet")]
+        made.append(Choice(info.name, " · ".join(facts), usable and is_meant_for(report, family)))
+    return sorted(made, key=lambda c: not c.fits)
+
+
+def is_meant_for(report: Report | None, family: str | None) -> bool:
+    """Whether rows are in a format that this family takes and no other family prefers."""
+    if report is None or family is None:
+        return family is None
+    others = {need.formats[0] for name, need in NEEDS.items() if name != family}
+    return report.format in NEEDS[family].formats and report.format not in others

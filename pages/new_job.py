@@ -1,0 +1,190 @@
+"""New job: choose what to do, fill a short form, see what it will mean, start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app.consequence import facts
+from app.page import card, fact_grid, go, header, link, plain, trouble, workspace
+from app.pickers import choices_for
+from app.spec_form import Form, draft, fill, localised, spec_form
+from app.spec_text import command_line, from_yaml, to_yaml
+from app.words import _, say
+from platform_core.algorithms.registry import Algorithm, algorithm, algorithms
+from platform_core.errors import Problem
+from platform_core.ids import new_id
+from platform_core.jobs import service as jobs
+from platform_core.jobs.messages import Finding
+
+ROLES = {"prepare": "Prepare", "train": "Train", "evaluate": "Evaluate"}
+VERBS = {"prepare": "Start", "train": "Start training", "evaluate": "Start evaluation"}
+ABOUT = ("kind", "clone", "lang", "name")
+NAME, YAML, TROUBLE, TOKEN, MADE = "new-job.name", "new-job.yaml", "new-job.trouble", "new-job.token", "new-job.made"
+
+
+def cards() -> None:
+    """Every kind of job as a card, by what it is for."""
+    header(_("New job"), _("Choose what to do. Every kind starts from defaults that work on this machine."))
+    for role, title in ROLES.items():
+        st.markdown(f"##### {_(title)}")
+        with st.grid(3, min_column_width=260):
+            for kind in (a for a in algorithms().values() if a.role == role):
+                with card(f"kind-{kind.name}"):
+                    if st.button(
+                        _(kind.title), icon=f":material/{kind.icon}:", type="tertiary", key=f"kind.{kind.name}"
+                    ):
+                        choose(kind.name)
+                    st.caption(plain(_(kind.summary)))
+
+
+def choose(kind: str) -> None:
+    st.query_params["kind"] = kind
+    st.rerun()
+
+
+def start_values() -> None:
+    """Take over what the address says, once: a job to clone, a kind, single settings."""
+    query = {k: v for k, v in st.query_params.items() if k != "lang"}
+    if query == st.session_state.get("new-job.query"):
+        return
+    st.session_state["new-job.query"] = query
+    st.session_state.pop(TROUBLE, None)
+    if "clone" in query:
+        job = jobs.get(workspace(), query["clone"])
+        st.query_params["kind"] = job.kind
+        st.session_state["new-job.query"] = {**query, "kind": job.kind}
+        st.session_state[NAME] = _("{name} (copy)", name=job.name)[:200]
+        remember(fill(algorithm(job.kind).spec, job.kind, jobs.clone_values(job)))
+    elif "kind" in query and (given := {k: v for k, v in query.items() if k not in ABOUT}):
+        chosen = algorithm(query["kind"])
+        remember(fill(chosen.spec, chosen.name, {**draft(chosen.name), **given}))
+
+
+def remember(findings: list[Finding]) -> None:
+    """Keep what could not be taken over, to say it once the page is drawn."""
+    if findings:
+        st.session_state[TROUBLE] = findings
+
+
+def take_yaml(kind: str) -> None:
+    """Fill the form from the YAML that was typed; the form keeps what it had when it can't be understood."""
+    typed = st.session_state[YAML]
+    st.session_state.pop(TROUBLE, None)
+    try:
+        wanted, name, values = from_yaml(typed, kind)
+        chosen = algorithm(wanted)
+        findings = fill(chosen.spec, wanted, values)
+    except Problem as problem:
+        findings = [Finding("error", problem.text)]
+    if findings:
+        st.session_state[TROUBLE], st.session_state["new-job.typed"] = findings, typed
+        return
+    st.session_state[NAME] = name
+    if wanted != kind:
+        st.query_params["kind"] = wanted
+        st.session_state["new-job.query"] = {k: v for k, v in st.query_params.items() if k != "lang"}
+
+
+def told() -> None:
+    """What could not be taken over from an address or from YAML."""
+    for finding in st.session_state.get(TROUBLE, []):
+        trouble(Problem(finding.text.template, **localised(finding.text).values))
+
+
+def form_page(chosen: Algorithm) -> None:
+    """The form of one kind, with its consequence beside it."""
+    with header(_("New job: {title}", title=_(chosen.title)), plain(_(chosen.summary))):
+        if st.button(_("Other kinds"), icon=":material/arrow_back:", key="other-kinds"):
+            st.query_params.pop("kind", None)
+            st.query_params.pop("clone", None)
+            st.rerun()
+    left, right = st.columns([5, 3], gap="large")
+    with left:
+        told()
+        choices = choices_for(workspace(), chosen)
+        form = spec_form(chosen.spec, chosen.name, choices, lambda v: jobs.examine(workspace(), chosen.name, v))
+    with right, st.container(key="beside", gap="small"):
+        with st.container(border=True, gap="small"):
+            st.markdown(f"##### {_('What will happen')}")
+            if form.spec is not None:
+                fact_grid(facts(workspace(), chosen, form.spec))
+            said_in_short(chosen, form)
+            st.text_input(_("Name"), key=NAME, placeholder=_("made from the kind"), max_chars=200)
+            buttons(chosen, form)
+        as_text(chosen, form)
+
+
+def said_in_short(chosen: Algorithm, form: Form) -> None:
+    """What still stands in the way of a start, where the button is."""
+    missing = [chosen.spec.model_fields[n].title or n for f in form.findings if f.level == "missing" for n in f.fields]
+    if missing:
+        st.caption(_("Needed first: {names}.", names=", ".join(plain(_(t)) for t in missing)))
+    for finding in form.findings:
+        if finding.level == "error":
+            st.markdown(f":small[:red[:material/error: {plain(say(localised(finding.text)))}]]")
+    if missing and "Model" in missing:
+        link("new-job", _("No model yet? Pretrain a small one"), "menu_book", kind="pretrain")
+    if missing and "Dataset" in missing:
+        link("datasets", _("No dataset yet? Add one"), "database")
+
+
+def buttons(chosen: Algorithm, form: Form) -> None:
+    """Create, or create and start; however often they are pressed, one job is made."""
+    stuck = form.spec is None
+    with st.container(horizontal=True, key="start-row"):
+        start = st.button(
+            _(VERBS[chosen.role]),
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=stuck,
+            key="start",
+            width="stretch",
+        )
+        create = st.button(
+            _("Create"), disabled=stuck, key="create", help=_("Make the job without starting it: it waits in Jobs.")
+        )
+    token = st.session_state.setdefault(TOKEN, new_id())
+    made: dict[str, str] = st.session_state.setdefault(MADE, {})
+    if not (start or create):
+        if token in made:
+            st.session_state[TOKEN] = new_id()
+        return
+    try:
+        if token not in made:
+            name = st.session_state.get(NAME) or ""
+            made[token] = jobs.create(workspace(), chosen.name, form.values, name=name, start=start).id
+    except Problem as problem:
+        trouble(problem)
+        return
+    st.session_state.pop(NAME, None)
+    go("monitor", job=made[token])
+
+
+def as_text(chosen: Algorithm, form: Form) -> None:
+    """The job as YAML, which can be edited, and as a command."""
+    name = st.session_state.get(NAME) or ""
+    values: dict[str, Any] = form.spec.model_dump(mode="json") if form.spec is not None else form.values
+    yaml_tab, command_tab = st.tabs([_("YAML"), _("Command")])
+    with yaml_tab:
+        if st.session_state.get("new-job.typed") is None or not st.session_state.get(TROUBLE):
+            st.session_state[YAML] = to_yaml(chosen.name, name, values)
+        st.text_area(
+            _("The job as YAML"), key=YAML, height=300, on_change=take_yaml, args=(chosen.name,),
+            label_visibility="collapsed", help=_("Edit and press Ctrl+Enter: the form follows."),
+        )  # fmt: skip
+        st.caption(_("Edit and press Ctrl+Enter: the form follows."))
+    with command_tab:
+        if form.spec is not None:
+            st.code(command_line(chosen, name, form.spec), language="bash", wrap_lines=True)
+            st.caption(_("The same job from a terminal. `--dry-run` checks it without starting."))
+        else:
+            st.caption(_("The command appears once the form is complete."))
+
+
+start_values()
+if "kind" in st.query_params:
+    form_page(algorithm(st.query_params["kind"]))
+else:
+    cards()
