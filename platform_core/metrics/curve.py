@@ -44,12 +44,23 @@ def exact(column: Column) -> Curve:
     return Curve(steps, values, values, values, True, (~np.isfinite(values)).astype("i8"))
 
 
-def of_points(column: Column) -> Summary:
-    """One row a point."""
+def of_points(column: Column, origin: int, width: int) -> Summary:
+    """One row a bucket of `width` steps from `origin` on."""
     steps, values = column
+    if not len(steps):
+        nothing, none = np.empty(0, "f8"), np.empty(0, "i8")
+        return Summary(none, nothing, nothing, nothing, none, none)
+    edges = origin + width * np.arange((steps[0] - origin) // width, (steps[-1] - origin) // width + 1)
+    starts = np.unique(np.searchsorted(steps, edges))
     finite = np.isfinite(values)
-    shown = np.where(finite, values, np.nan)
-    return Summary(steps, shown, shown, np.where(finite, values, 0.0), finite.astype("i8"), (~finite).astype("i8"))
+    size = np.diff(starts, append=len(steps))
+    count = size if finite.all() else np.add.reduceat(finite.astype("i8"), starts)
+    shown = values if finite.all() else np.where(finite, values, np.nan)
+    with np.errstate(over="ignore"):
+        total = np.add.reduceat(np.where(finite, values, 0.0), starts)
+    return Summary(
+        steps[starts], np.fmin.reduceat(shown, starts), np.fmax.reduceat(shown, starts), total, count, size - count
+    )
 
 
 def of_chunks(

@@ -109,7 +109,8 @@ class Reader:
             column = self.points(name, low, high)
             if len(column[0]) <= buckets:
                 return curve.exact(column)
-            return _bucketed([curve.of_points(column)], int(column[0][0]), int(column[0][-1]), buckets)
+            begin, width = int(column[0][0]), _width(column[0][0], column[0][-1], buckets)
+            return curve.bucketed([curve.of_points(column, begin, width)], begin, width)
         begin = self._rows(f"SELECT step0 {inside} ORDER BY step0 LIMIT 1", key_id, first, last)[0][0]
         start, end = self._rows(f"SELECT step0, step1 {inside} ORDER BY step0 DESC LIMIT 1", key_id, first, last)[0]
         late = self._late_chunks(name, key_id, begin, end)
@@ -117,9 +118,9 @@ class Reader:
         pieces = [before, after, *(self.points(name, at, until) for at, until in late)]
         from_step = int(before[0][0]) if len(before[0]) else begin
         to_step = int(after[0][-1]) if len(after[0]) else end
-        width = max(1, -(-(to_step - from_step + 1) // buckets))
+        width = _width(from_step, to_step, buckets)
         sums = curve.of_chunks(self._connection, key_id, begin, start, from_step, width, [at for at, _ in late])
-        return curve.bucketed([sums, *(curve.of_points(piece) for piece in pieces)], from_step, width)
+        return curve.bucketed([sums, *(curve.of_points(piece, from_step, width) for piece in pieces)], from_step, width)
 
     def sparkline(self, name: str, points: int = 50) -> list[float]:
         """At most `points` finite means over the whole run, for a small picture."""
@@ -232,5 +233,5 @@ def _within(column: Column, low: int, high: int) -> Column:
     return steps[kept], values[kept]
 
 
-def _bucketed(parts: Sequence[curve.Summary], first: int, last: int, buckets: int) -> Curve:
-    return curve.bucketed(parts, first, max(1, -(-(last - first + 1) // buckets)))
+def _width(first: int, last: int, buckets: int) -> int:
+    return max(1, -(-(int(last) - int(first) + 1) // buckets))
