@@ -19,14 +19,15 @@ class Text:
         return fill(self.template, self.values)
 
     def as_json(self) -> dict[str, object]:
-        return {"template": self.template, "values": {k: v if _plain(v) else str(v) for k, v in self.values.items()}}
+        return {"template": self.template, "values": {k: _to_json(v) for k, v in self.values.items()}}
 
     @classmethod
     def from_json(cls, data: object) -> Text:
         """Read back what `as_json` wrote; a bare string becomes a text without values."""
         if isinstance(data, dict) and isinstance(data.get("template"), str):
             values = data.get("values")
-            return cls(data["template"], dict(values) if isinstance(values, dict) else {})
+            values = values if isinstance(values, dict) else {}
+            return cls(data["template"], {k: cls.from_json(v) if isinstance(v, dict) else v for k, v in values.items()})
         return cls("{text}", {"text": "" if data is None else str(data)})
 
 
@@ -55,5 +56,7 @@ def fill(template: str, values: dict[str, object]) -> str:
     return template.format(**values) if values else template
 
 
-def _plain(value: object) -> bool:
-    return value is None or isinstance(value, str | int | float | bool)
+def _to_json(value: object) -> object:
+    if isinstance(value, Text):
+        return value.as_json()
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
