@@ -6,7 +6,7 @@ SEED ?= 0
 # A Python named by the user is the one that .venv gets; otherwise the first that fits, and a .venv that is there is kept.
 EXACT := $(if $(filter command environment,$(firstword $(origin PYTHON))),--exact-python)
 PYTHON ?= $(or $(shell for p in python3.11 python3.12 python3; do \
-	  $$p -c '' >/dev/null 2>&1 && { echo $$p; break; }; done),no-python3-found)
+	  $$p -c '' >/dev/null 2>&1 && { echo $$p; break; }; done),python3)
 PY := .venv/bin/python
 MAKEFLAGS += --no-print-directory
 
@@ -50,7 +50,7 @@ lint: ## Check style, types, rooms, texts and that docs/reference is up to date
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 	@$(if $(wildcard tools/check_words.py),$(PY) tools/check_words.py)
-	@$(if $(wildcard tools/write_reference.py),$(PY) tools/write_reference.py --check)
+	@$(if $(wildcard tools/reference.py),$(PY) tools/reference.py --check)
 
 format: ## Put the code into the agreed form
 	$(bootstrap) --with python-tests
@@ -59,7 +59,7 @@ format: ## Put the code into the agreed form
 
 docs: ## Write docs/reference from the specs
 	$(bootstrap)
-	@$(PY) tools/write_reference.py
+	@$(PY) tools/reference.py
 
 lock: ## Write constraints.txt anew from the requirement files
 	$(bootstrap) --with python-tests

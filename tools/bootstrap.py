@@ -186,6 +186,7 @@ def install_packages(root: Path, tests: bool, asked: Optional[str], lock: int) -
     started = time.monotonic()
     venv, log, stamp = root / ".venv", root / ".setup" / "pip.log", root / ".venv" / "lathe-setup.json"
     log.write_bytes(b"")
+    shutil.rmtree(str(log.parent / "tmp"), ignore_errors=True)
     found = venv_version(venv)
     tests = tests or read_stamp(venv).get("tests") is True
     if found not in ["{}.{}".format(*pair) for pair in SUPPORTED] or asked not in (None, found):

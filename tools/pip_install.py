@@ -146,6 +146,7 @@ def run_pip(
             if pip.poll() is None:
                 pip.terminate()
                 pip.wait()
+            shutil.rmtree(str(tmp), ignore_errors=True)
 
 
 def warn_about_cuda(reading: Reading, folder: Path, progress: Progress, free: Optional[int] = None) -> None:
@@ -172,8 +173,6 @@ def install(venv: Path, requirements: List[Path], constraints: Path, log: Path, 
     total = sum(1 for line in constraints.read_text().splitlines() if "==" in line)
     site = next((venv / "lib").glob("python*/site-packages"))
     python = venv / "bin" / "python"
-    tmp = log.parent / "tmp"
-    shutil.rmtree(str(tmp), ignore_errors=True)
     with Progress("Looking up packages") as progress:
         reading = Reading(total, site)
         code = 0
@@ -186,7 +185,6 @@ def install(venv: Path, requirements: List[Path], constraints: Path, log: Path, 
             arguments = [word for path in requirements for word in ("-r", str(path))] + ["-c", str(constraints)]
             code = run_pip(python, arguments, log, reading, progress, lock)
         progress.show("Installed {} packages".format(len(list(site.glob("*.dist-info")))) if not code else "pip failed")
-    shutil.rmtree(str(tmp), ignore_errors=True)
     if code:
         text = log.read_text(encoding="utf-8", errors="replace")
         print("\n".join("  " + line for line in ANSI.sub("", text).splitlines()[-12:]), file=sys.stderr)
