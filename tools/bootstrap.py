@@ -30,7 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SUPPORTED = ((3, 11), (3, 12))
 GIB = 1024**3
 NEEDED_FOR_ALL = 3 * GIB
-NEEDED_TO_GO_ON = 1 * GIB
+NEEDED_FOR_THE_REST = 2 * GIB
+NEEDED_TO_RENEW = 1 * GIB
 LATHE = """#!/bin/sh
 '''exec' "{python}" "$0" "$@"
 ' '''
@@ -196,7 +197,7 @@ def install_packages(root: Path, tests: bool, asked: Optional[str], lock: int) -
             make_venv(venv, log)
     else:
         whole = any(venv.glob("lib/python*/site-packages/torch/version.py"))
-        check_disk(root, NEEDED_TO_GO_ON if whole else NEEDED_FOR_ALL)
+        check_disk(root, NEEDED_TO_RENEW if whole else NEEDED_FOR_THE_REST)
         print("Bringing {} up to what the requirement files say.".format(venv), flush=True)
         if stamp.exists():
             stamp.unlink()
