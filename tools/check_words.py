@@ -3,8 +3,8 @@
     tools/check_words.py            list what is missing, obsolete or broken; exit code 1 when there is any
     tools/check_words.py --update   add the missing texts with an empty translation, drop what is obsolete
 
-Texts come from two places. From the code: the literal first argument of `_()`, `say()`, `text()`, `Text()`, `Problem()` (and
-its kinds) and `cross_field()` in app, pages, platform_core and runners. From the live registry: titles, help, groups,
+Texts come from two places. From the code: the literal first argument of `_()`, `say()`, `text()`, `Text()`, `Problem()`
+(and its kinds) and `cross_field()` in app, pages, platform_core and runners. From the live registry: titles, help, groups,
 units and choices of all settings, kinds of job, data formats, states.
 
 A first argument that is no literal is allowed where it is one of

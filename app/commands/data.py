@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from app.commands.options import verb, workspace
-from app.commands.printing import ago, count, cut, paint, plain, show, show_json, size, table
+from app.commands.options import Commands, verb, workspace
+from app.commands.printing import ago, cut, paint, plain, show, show_json, table
+from app.sizes import bytes_text
 from platform_core.clock import now
 from platform_core.datasets import service
 from platform_core.datasets.needs import NEEDS
@@ -18,7 +19,7 @@ from platform_core.datasets.report import Report
 from platform_core.datasets.service import DatasetInfo
 
 
-@click.group("data", help="List, add, look at, check and delete datasets.")
+@click.group("data", cls=Commands, help="List, add, look at, check and delete datasets.")
 def command() -> None:
     """A dataset is a JSON, JSONL, CSV or Parquet file, or a folder of such files, in `datasets/`."""
 
@@ -39,7 +40,7 @@ def list_(as_json: bool) -> None:
             i.name,
             i.report.format if i.report else "",
             i.report.rows if i.report else "",
-            size(i.size_bytes),
+            bytes_text(i.size_bytes),
             ago(now() - i.modified),
         ]
         for i in found
@@ -135,7 +136,7 @@ def restore(entry_id: str, as_json: bool) -> None:
 def _tell(made: Report) -> None:
     show(paint(plain(made.name), 1))
     show(f"  {made.good_rows:,} of {made.rows:,} rows are good")
-    show("  " + " · ".join(x for x in (size(made.size_bytes), made.container, made.encoding) if x))
+    show("  " + " · ".join(x for x in (bytes_text(made.size_bytes), made.container, made.encoding) if x))
     holds = service.holds(made)
     show(
         f"  holds {holds} ({made.format})"
@@ -149,9 +150,9 @@ def _tell(made: Report) -> None:
         show(f"  {plain(note)}")
     for problem in made.problems[:20]:
         show(f"  row {problem.row:,}: {plain(problem.reason)}")
-    rest = sum(made.problem_counts.values()) - min(20, len(made.problems))
+    rest = sum(c.count for c in made.problem_counts) - min(20, len(made.problems))
     if rest > 0:
-        show(f"  … and {count(rest)} more rows with problems")
+        show(f"  … and {rest:,} more rows with problems")
 
 
 def info_json(info: DatasetInfo) -> dict[str, Any]:
@@ -179,6 +180,7 @@ def report_json(made: Report) -> dict[str, Any]:
         "encoding": made.encoding,
         "fields": [{"name": f.name, "kinds": f.kinds, "filled": f.filled} for f in made.fields],
         "notes": [str(note) for note in made.notes],
+        "problem_counts": [{"reason": str(c.reason), "count": c.count} for c in made.problem_counts],
         "problems": [{"row": p.row, "reason": str(p.reason), "file": p.file} for p in made.problems],
-        "problem_count": sum(made.problem_counts.values()),
+        "problem_count": sum(c.count for c in made.problem_counts),
     }

@@ -86,16 +86,29 @@ def _unfinished(jobs: list[Job], seed: int) -> Problem:
     )
 
 
+def _score(scores: dict[str, Any], name: str, prefix: str = "") -> str:
+    """ "97.8 % (96.1 to 98.8)"; empty for what was not measured."""
+    low, high = (scores.get(f"{prefix or name}_{end}") for end in ("low", "high"))
+    if name not in scores or low is None or high is None:
+        return ""
+    return f"{scores[name]:.1%} ({100 * low:.1f} to {100 * high:.1f})".replace("%", " %")
+
+
 def _tell(place: Workspace, result: dict[str, Any], jobs: dict[str, Job]) -> None:
-    exact, sampled = result["exact_match"], result["sampled_accuracy"]
-    rows = [[name, f"{exact[name]:.1%}", f"{sampled[name]:.1%}" if name in sampled else ""] for name in exact]
-    show(f"\nDone in {duration(result['seconds'])}. Sums that the models had never seen, solved:")
+    scores = service.scores(place, str(jobs["sft"].group_name))
+    rows = [[name, _score(s, "exact_match"), _score(s, "sampled_accuracy", "sampled")] for name, s in scores.items()]
+    questions = next(iter(scores.values()))["n"]
+    show(f"\nDone in {duration(result['seconds'])}. Of {questions} sums that the models had never seen, they solved:")
     for line in table(("MODEL", "GREEDY", "SAMPLED"), rows):
         show("  " + line)
+    show("  (in brackets: 95 % confidence interval)")
     show(f"\nThe numbers are in {plain(place.home / 'demo' / 'result.json')}. Now:")
-    show(
-        f"  lathe serve                                see the curves and ask the models sums: http://127.0.0.1:{PORT}"
-    )
-    show("  lathe models list                          the models it made")
-    show(f"  lathe jobs clone {jobs['sft'].id} --set max_steps=200 --start   the same SFT, shorter")
-    show("  lathe train sft --help                     train on data of your own (lathe data add FILE)")
+    ways = [
+        ("lathe serve", f"see the curves and ask the models sums of your own at http://127.0.0.1:{PORT}"),
+        ("lathe models list", "the models it made"),
+        (f"lathe jobs clone {jobs['sft'].id} --set max_steps=200 --start", "the same SFT, shorter"),
+        ("lathe data add FILE, lathe train sft --help", "train on data of your own"),
+    ]
+    longest = max(len(command) for command, _ in ways)
+    for command, purpose in ways:
+        show(f"  {command:<{longest}}  {purpose}")

@@ -33,7 +33,12 @@ def read_document(path: str, kind: str) -> Document:
     if len(text) > LARGEST:
         raise Problem("{file} is larger than 1 MiB: that is no job's settings.", file=path)
     try:
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise Problem("{file} uses aliases (`*name`): write the values out.", file=path)
         data = yaml.safe_load(text)
+    except (RecursionError, ValueError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise Problem("{file} can't be read: {reason}.", file=path, reason=reason) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise Problem(

@@ -13,7 +13,7 @@ import yaml
 
 from app.commands.live import follow
 from app.commands.logs import last_lines, new_lines
-from app.commands.options import headline, job_json, seconds_left, seconds_taken, steps, verb, workspace
+from app.commands.options import Commands, headline, job_json, seconds_left, seconds_taken, steps, verb, workspace
 from app.commands.printing import STATE_COLOURS as COLOURS
 from app.commands.printing import ago, duration, paint, plain, show, show_json, significant, table
 from platform_core.clock import now
@@ -24,7 +24,7 @@ from platform_core.jobs.store import Job
 from platform_core.workspace.service import Workspace
 
 
-@click.group("jobs", help="List, look at, start, stop, delete and clone jobs.")
+@click.group("jobs", cls=Commands, help="List, look at, start, stop, delete and clone jobs.")
 def command() -> None:
     """An id may be shortened to its last four characters where only one job fits."""
 

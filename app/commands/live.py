@@ -49,7 +49,7 @@ class Live:
 def watch(
     workspace: Workspace, ids: Sequence[str], draw: Callable[[list[Job]], None], live: Live, labels: dict[str, str]
 ) -> list[Job]:
-    """Show jobs until all have ended or paused, and return them: with `draw` on a terminal, as lines of change elsewhere.
+    """Show jobs until all have ended or paused, and return them: by `draw` on a terminal, as lines elsewhere.
 
     Sees to it that a supervisor is alive, so that a killed one does not leave the jobs waiting for ever.
     """

@@ -7,15 +7,16 @@ from typing import Any
 
 import click
 
-from app.commands.options import verb, workspace
-from app.commands.printing import ago, count, paint, plain, show, show_json, size, table
+from app.commands.options import Commands, verb, workspace
+from app.commands.printing import ago, paint, plain, show, show_json, table
+from app.sizes import bytes_text, count_text
 from platform_core.clock import now
 from platform_core.jobs import service
 from platform_core.models.service import ModelInfo, check_model, list_models, read_model
 from platform_core.workspace.service import Workspace
 
 
-@click.group("models", help="List and look at models and tokenizers.")
+@click.group("models", cls=Commands, help="List and look at models and tokenizers.")
 def command() -> None:
     """A model is a folder in `models/` or the output of a finished job."""
 
@@ -34,10 +35,7 @@ def list_(kinds: tuple[Any, ...], as_json: bool) -> None:
     if not found:
         show("No models yet: put a Hugging Face folder into the workspace's models/, or train one (lathe demo).")
         return
-    rows = [
-        [m.ref, m.name, m.kind, m.architecture, count(m.parameters), size(m.size_bytes), ago(now() - m.modified)]
-        for m in found
-    ]
+    rows = [_row(m) for m in found]
     for line in table(["REFERENCE", "NAME", "KIND", "ARCHITECTURE", "PARAMETERS", "SIZE", "CHANGED"], rows):
         show(line)
 
@@ -62,12 +60,18 @@ def show_(model: str, as_json: bool) -> None:
         ("Vocabulary", f"{info.vocab_size:,} tokens" if info.vocab_size else None),
         ("Tokenizer", "yes" if info.has_tokenizer else "missing"),
         ("Chat", "has a chat template" if info.has_chat_template else "no chat template"),
-        ("Size", size(info.size_bytes)),
+        ("Size", bytes_text(info.size_bytes)),
         ("Folder", info.path),
     ]
     for name, value in facts:
         if value:
             show(f"  {name:<13} {plain(value)}")
+
+
+def _row(m: ModelInfo) -> list[object]:
+    parameters = count_text(m.parameters) if m.parameters else ""
+    size = bytes_text(m.size_bytes)
+    return [m.ref, m.name, m.kind, m.architecture, parameters, size, ago(now() - m.modified)]
 
 
 def _find(place: Workspace, wanted: str) -> ModelInfo:

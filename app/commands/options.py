@@ -25,6 +25,18 @@ def verb(function: Function) -> Function:
     )(function)
 
 
+class Commands(click.Group):
+    """A group whose help tells each command in full, in the order in which they are written."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, (c.help or "").partition("\n\n")[0]) for name, c in found if c is not None])
+
+
 def workspace() -> Workspace:
     """The workspace that `--home` or PLATFORM_HOME names."""
     return open_workspace()
@@ -74,9 +86,9 @@ def headline(job: Job) -> tuple[str, float] | None:
 def seconds_left(job: Job) -> float | None:
     """Seconds until the end as the runner last forecast them, less what went by; None when not running."""
     left = job.progress.get("eta_seconds")
-    if job.state != "running" or not isinstance(left, int | float):
+    if job.state != "running" or job.progress.get("phase") != "running" or not isinstance(left, int | float):
         return None
-    told = job.progress.get("time")
+    told = job.progress.get("updated_at")
     return max(0.0, left - (now() - told if isinstance(told, int | float) else 0.0))
 
 

@@ -135,28 +135,6 @@ def ago(seconds: float) -> str:
     return f"{words[0]} {words[1]} ago"
 
 
-def size(number: float | None) -> str:
-    """Bytes as "512 B", "1.3 MiB"; empty when not known."""
-    if number is None:
-        return ""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(number) < 1024:
-            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1024
-    return f"{number:.1f} TiB"
-
-
-def count(number: float | None) -> str:
-    """A count as "512", "1.3 k", "7.2 M", "1.5 B"; empty when not known."""
-    if number is None:
-        return ""
-    for unit in ("", " k", " M", " B"):
-        if abs(number) < 1000:
-            return f"{number:.0f}{unit}" if not unit else f"{number:.3g}{unit}"
-        number /= 1000
-    return f"{number:.3g} T"
-
-
 def significant(number: object, digits: int = 4) -> str:
     """A metric's value in `digits` significant digits."""
     return f"{number:.{digits}g}" if isinstance(number, int | float) and not isinstance(number, bool) else plain(number)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import runpy
 import sys
-from typing import Any
+from dataclasses import asdict
 
 import click
 
-from app.commands.options import verb, workspace
-from app.commands.printing import show, show_json
+from app.commands.options import Commands, verb, workspace
+from app.commands.printing import ago, plain, show, show_json
+from platform_core.clock import now
 from platform_core.jobs import supervision
 
 
-@click.group("supervisor", help="Start, stop and look at the process that runs jobs.")
+@click.group("supervisor", cls=Commands, help="Start, stop and look at the process that runs jobs.")
 def command() -> None:
     """One a workspace, started on its own when a job is; it outlives the page and this command."""
 
@@ -45,14 +47,21 @@ def status(as_json: bool) -> int:
 @verb
 def run(as_json: bool) -> None:
     """Be the supervisor, in the foreground, until Ctrl-C."""
-    os.environ["PLATFORM_HOME"] = str(workspace().home)
-    os.execv(sys.executable, [sys.executable, "-m", "runners.supervisor"])
+    home = str(workspace().home)
+    if as_json:
+        show_json({"home": home, "pid": os.getpid()})
+    sys.argv = ["lathe supervisor run", "--home", home]
+    runpy.run_module("runners.supervisor", run_name="__main__", alter_sys=True)
 
 
 def _tell(as_json: bool) -> bool:
-    found: dict[str, Any] = {"alive": supervision.is_alive(workspace().home), "home": str(workspace().home)}
+    home = workspace().home
+    found = supervision.status(home)
     if as_json:
-        show_json(found)
+        show_json({**asdict(found), "home": str(home)})
+    elif found.alive:
+        since = "" if found.since is None else f", started {ago(now() - found.since)}"
+        show(f"The supervisor of {plain(home)} is running: pid {found.pid}{since}.")
     else:
-        show("The supervisor is running." if found["alive"] else "The supervisor is not running.")
-    return bool(found["alive"])
+        show(f"The supervisor of {plain(home)} is not running; the next job, or the page, starts it.")
+    return found.alive

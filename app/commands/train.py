@@ -14,8 +14,9 @@ from pydantic.fields import FieldInfo
 
 from app.commands.document import read_document
 from app.commands.live import follow
-from app.commands.options import job_json, verb, workspace
+from app.commands.options import Commands, job_json, verb, workspace
 from app.commands.printing import plain, show, show_json
+from app.sizes import short
 from platform_core.algorithms.registry import Algorithm, Role, algorithm, algorithms
 from platform_core.errors import Problem
 from platform_core.jobs import service, supervision
@@ -27,12 +28,17 @@ PICKS = {"model": "MODEL", "tokenizer": "TOKENIZER", "dataset": "DATASET"}
 NONE = ("", "none")
 
 
-class Kinds(click.Group):
-    """The kinds of job of some roles, as commands."""
+class Kinds(Commands):
+    """The kinds of job of some roles, as commands; options without a kind go to the `default` one."""
 
-    def __init__(self, name: str, roles: tuple[Role, ...], **more: Any) -> None:
+    def __init__(self, name: str, roles: tuple[Role, ...], default: str = "", **more: Any) -> None:
         super().__init__(name, **more)
-        self.roles = roles
+        self.roles, self.default = roles, default
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if self.default and args and args[0].startswith("-") and args[0] not in ctx.help_option_names:
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [a.name for a in algorithms().values() if a.role in self.roles]
@@ -57,6 +63,7 @@ class KindCommand(click.Command):
             group = "Job" if field is None else setting_of(field).group
             if record is not None:
                 groups.setdefault(group, []).append(record)
+        groups["Basics"] = sorted(groups.get("Basics", []), key=lambda record: "[required]" not in record[1])
         for group in [*(g for g in groups if g not in ("Job", "Run")), "Run", "Job"]:
             if groups.get(group):
                 with formatter.section(group):
@@ -94,8 +101,9 @@ def describe(name: str, field: FieldInfo) -> str:
     limits = [made.unit, bounds(field)]
     if made.recommended:
         low, high = made.recommended
-        limits.append(f"recommended {low:g} to {high:g}")
-    limits.append("required" if field.is_required() else f"default {shown(field.default)}")
+        limits.append(f"recommended {shown(low, made.scientific)} to {shown(high, made.scientific)}")
+    default = shown(field.default, made.scientific)
+    limits.append("required" if field.is_required() else f"default {default}")
     return f"{made.help} [{'; '.join(x for x in limits if x)}]"
 
 
@@ -103,16 +111,19 @@ def bounds(field: FieldInfo) -> str:
     """The limits of a number: "≥ 1, ≤ 64"; empty when there are none."""
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
     found = [(sign, getattr(rule, key, None)) for rule in field.metadata for key, sign in signs.items()]
-    return ", ".join(f"{sign} {shown(limit)}" for sign, limit in found if limit is not None)
+    return ", ".join(f"{sign} {limit:,}" for sign, limit in found if limit is not None)
 
 
-def shown(value: object) -> str:
+def shown(value: object, scientific: bool = False) -> str:
     """A value as one would type it."""
+    if scientific and isinstance(value, float) and value:
+        digits, _, power = f"{value:e}".partition("e")
+        return f"{float(digits):g}e{int(power)}"
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return short(value) if isinstance(value, float) else str(value)
 
 
 def metavar(field: FieldInfo) -> str:
