@@ -53,12 +53,12 @@ def page_file(name: str) -> Path:
     return PAGES / f"{name.replace('-', '_')}.py"
 
 
-def go(name: str, **query: str) -> NoReturn:
+def go(name: str, /, **query: str) -> NoReturn:
     """Leave for another page, e.g. `go("monitor", job=id)`."""
     st.switch_page(page_file(name), query_params=query)
 
 
-def link(name: str, label: str, icon: str | None = None, **query: str) -> None:
+def link(name: str, label: str, icon: str | None = None, /, **query: str) -> None:
     """A link to another page, if this installation has it; `label` may hold a person's text."""
     if page_file(name).is_file():
         st.page_link(

@@ -2,7 +2,323 @@
 
 from __future__ import annotations
 
-from app.page import header
-from app.words import _
+import json
+from typing import Any
 
-header(_("Datasets"), _("Your texts, prompts and answers: uploaded, checked row by row, ready to train on."))
+import streamlit as st
+
+from app.page import Door, card, empty_state, fact_grid, go, guarded, header, plain, trouble, workspace
+from app.sizes import ago, bytes_text, count_text
+from app.uploader import uploader
+from app.words import _, say
+from platform_core.algorithms.registry import algorithms
+from platform_core.datasets import service as datasets
+from platform_core.datasets.formats import FORMATS
+from platform_core.datasets.needs import NEEDS, fitting
+from platform_core.datasets.report import Report
+from platform_core.datasets.service import DatasetInfo
+from platform_core.errors import Problem
+from platform_core.settings import allowed_roots
+
+PAGE = 20
+CARDS = 24
+CELL = 300
+GONE = "datasets.gone"
+
+
+def listing() -> None:
+    """All datasets as cards, with the ways to add one above them."""
+    header(_("Datasets"), _("Your texts, prompts and answers: uploaded, checked row by row, ready to train on."))
+    undo()
+    add()
+    found = datasets.list_datasets(workspace().home)
+    if not found:
+        empty_state(
+            _("No data yet"),
+            _("Drop a file above, or begin with the demo, which brings its own."),
+            [
+                Door(_("Run the demo"), _("A small model learns to add, on data that it writes itself."),
+                     "play_circle", page="home"),
+                Door(_("New job"), _("See which data each kind of job takes."), "add_circle", page="new-job"),
+            ],
+        )  # fmt: skip
+    else:
+        wanted = st.text_input(_("Find"), type="search", placeholder=_("Find by name"), label_visibility="collapsed",
+                               key="datasets.find", live=True) if len(found) > 6 else ""  # fmt: skip
+        shown = [d for d in found if wanted.lower() in d.name.lower()]
+        pages = -(-len(shown) // CARDS)
+        page = st.pagination(pages, key="datasets.page") if pages > 1 else 1
+        with st.grid(3, min_column_width=280):
+            for info in shown[(page - 1) * CARDS : page * CARDS]:
+                entry(info)
+    trash()
+
+
+def entry(info: DatasetInfo) -> None:
+    """One dataset as a card that leads to its page."""
+    report = info.report
+    with card(f"dataset-{info.name}"):
+        if st.button(plain(info.name), icon=":material/table_rows:", type="tertiary", key=f"open.{info.name}"):
+            go("datasets", name=info.name)
+        if report is None:
+            st.caption(_("Not looked into yet"))
+        else:
+            st.caption(f"{format_title(report)} · {_('{n} rows', n=count_text(report.rows))}")
+        bad = report.rows - report.good_rows if report is not None else 0
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"{bytes_text(info.size_bytes)} · {ago(info.modified)}")
+            if bad:
+                st.badge(_("{n} rows with problems", n=count_text(bad)), icon=":material/warning:", color="orange")
+
+
+def format_title(report: Report) -> str:
+    """What the rows are, in words."""
+    return _(FORMATS[report.format].title) if report.format in FORMATS else _("Format not known")
+
+
+def add() -> None:
+    """Upload in the browser, or take a file that is on the server."""
+    done = uploader("uploader")
+    if done:
+        settle(done)
+    with st.expander(_("From a folder of this server"), icon=":material/folder_open:"):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            path = st.text_input(_("Path of a file or folder"), key="register.path", placeholder="/data/train.jsonl")
+            pressed = st.button(_("Copy it here"), disabled=not path.strip(), key="register")
+        home = workspace().home
+        st.caption(_("Readable: {roots}", roots=plain(", ".join(str(r) for r in allowed_roots(home)))))
+        if pressed:
+            with guarded(), st.spinner(_("Copying…"), show_time=True):
+                settle([datasets.register(home, path.strip(), allowed_roots=allowed_roots(home)).name])
+
+
+def settle(names: list[str]) -> None:
+    """Look into new datasets, then show the one, or the list of many."""
+    for name in names:
+        with guarded():
+            look(name)
+    if len(names) == 1:
+        go("datasets", name=names[0])
+
+
+def look(name: str) -> Report:
+    """The report of a dataset; reading a large one shows how far it is."""
+    info = datasets.get(workspace().home, name)
+    if info.report is not None:
+        return info.report
+    place = st.empty()
+
+    def progress(read: int, size: int) -> None:
+        share = min(1.0, read / max(size, 1))
+        text = _("Reading {name}: {read} of {size}", name=plain(name), read=bytes_text(read), size=bytes_text(size))
+        place.progress(share, text=text)
+
+    report = datasets.report(workspace().home, name, progress)
+    place.empty()
+    return report
+
+
+def undo() -> None:
+    """What was just deleted, and the way back."""
+    gone = st.session_state.get(GONE)
+    if gone is None:
+        return
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="undo-row"):
+        st.markdown(_("“{name}” is in the trash.", name=plain(gone.name)))
+        if st.button(_("Undo"), icon=":material/undo:", key="undo"):
+            st.session_state.pop(GONE)
+            datasets.restore(workspace().home, gone.id)
+            go("datasets", name=gone.name)
+
+
+def trash() -> None:
+    """Deleted datasets, which can come back."""
+    entries = datasets.trash(workspace().home)
+    if not entries:
+        return
+    with st.expander(_("Trash ({n})", n=len(entries)), icon=":material/delete:"):
+        for gone in entries:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                line = f"{plain(gone.name)} · {bytes_text(gone.size_bytes)} · {ago(gone.deleted_at)}"
+                st.markdown(line, width="stretch")
+                if st.button(_("Restore"), key=f"restore.{gone.id}"):
+                    with guarded():
+                        datasets.restore(workspace().home, gone.id)
+                        st.rerun()
+
+
+def detail(name: str) -> None:
+    """One dataset: what it holds, what is wrong, what it is good for, and its rows."""
+    info = datasets.get(workspace().home, name)
+    with header(name, _("Added {ago} · {size}", ago=ago(info.modified), size=bytes_text(info.size_bytes))):
+        if st.button(_("All datasets"), icon=":material/arrow_back:", key="all-datasets"):
+            go("datasets")
+        if st.button(_("Delete"), icon=":material/delete:", key="delete"):
+            confirm(name)
+    try:
+        report = look(name)
+    except Problem as problem:
+        trouble(problem)
+        return
+    left, right = st.columns([5, 3], gap="large")
+    with left:
+        summary(report)
+    with right, st.container(border=True, gap="small"):
+        uses(name, report)
+    rows_tab, fields_tab, problems_tab = st.tabs(
+        [_("Rows"), _("Fields"), _("Problems ({n})", n=count_text(report.rows - report.good_rows))]
+    )
+    with rows_tab:
+        rows(name, report)
+    with fields_tab:
+        fields(report)
+    with problems_tab:
+        problems(report)
+
+
+def summary(report: Report) -> None:
+    """The facts of a dataset, why its format is believed, and what was noted on reading."""
+    facts = [
+        (_("Format"), format_title(report)),
+        (_("Rows"), f"{report.rows:,}"),
+        (_("Usable"), f"{report.good_rows:,}"),
+        (_("Fields"), str(len(report.fields))),
+        (_("Encoding"), report.encoding or "–"),
+        (_("Files"), str(len(report.files))),
+    ]
+    fact_grid(facts, 3)
+    if report.guesses:
+        best = report.guesses[0]
+        st.caption(
+            _(
+                "{why} ({share} of the rows looked at).",
+                why=plain(say(best.why)).rstrip("\\."),
+                share=f"{best.share:.0%}",
+            )
+        )
+    else:
+        st.caption(
+            _("No known format fits these rows: rename their columns, or see below what each kind of job takes.")
+        )
+    bad = report.rows - report.good_rows
+    if bad:
+        st.warning(
+            _("{n} of {all} rows can't be used as they are; the tab “Problems” says which and why.",
+              n=f"{bad:,}", all=f"{report.rows:,}"),
+            icon=":material/warning:",
+        )  # fmt: skip
+    for note in report.notes:
+        st.caption(":material/info: " + plain(say(note)))
+
+
+def uses(name: str, report: Report) -> None:
+    """The kinds of job that take this dataset, each one press away; the others with what they would need."""
+    st.markdown(f"##### {_('What it is good for')}")
+    kinds = [a for a in algorithms().values() if a.dataset_format]
+    good = [a for a in kinds if fitting(report.guesses, a.dataset_format or "") is not None]
+    good.sort(key=lambda a: report.format not in NEEDS[a.dataset_format or ""].formats[:1])
+    if not good:
+        st.caption(_("Nothing yet: its rows are in no format that a job takes."))
+    for at, kind in enumerate(good):
+        label = _("Train on it: {kind}", kind=_(kind.title)) if kind.role == "train" else _(kind.title)
+        style = "primary" if at == 0 else "secondary"
+        if st.button(label, icon=f":material/{kind.icon}:", type=style, width="stretch", key=f"use.{kind.name}"):
+            go("new-job", kind=kind.name, dataset=name)
+    for kind in (a for a in kinds if a not in good):
+        need = NEEDS[kind.dataset_format or ""]
+        st.caption(_("{kind} needs {takes}.", kind=_(kind.title), takes=_(need.takes)))
+
+
+def rows(name: str, report: Report) -> None:
+    """The readable rows, a page at a time; one in full when the address names it."""
+    if not report.readable_rows:
+        st.caption(_("No row can be read."))
+        return
+    pages = -(-report.readable_rows // PAGE)
+    page = st.pagination(pages, key=f"rows.{name}") if pages > 1 else 1
+    found = datasets.preview(workspace().home, name, (page - 1) * PAGE, PAGE)
+    names = [f.name for f in report.fields][:20]
+    table = {_("Row"): [row.number for row in found]}
+    columns: dict[str, Any] = {_("Row"): st.column_config.NumberColumn(width="small", format="%d")}
+    for field in names:
+        table[field] = [cell(row.value.get(field)) for row in found]
+        columns[field] = st.column_config.TextColumn()
+    chosen = st.dataframe(
+        table, hide_index=True, key=f"table.{name}.{page}", on_select="rerun", selection_mode="single-row",
+        column_config=columns, row_height=34, height="content",
+    ).selection.rows  # fmt: skip
+    if chosen and chosen[0] < len(found):
+        row = found[chosen[0]]
+        st.caption(_("Row {n} in full", n=row.number))
+        st.code(json.dumps(row.value, ensure_ascii=False, indent=1)[:100_000], language=None, wrap_lines=True)
+    else:
+        st.caption(_("Choose a row to read it in full."))
+
+
+def cell(value: object) -> str:
+    """A value as one short line of text."""
+    text = value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
+    text = text.replace("\n", " ⏎ ")
+    return text if len(text) <= CELL else text[:CELL] + "…"
+
+
+def fields(report: Report) -> None:
+    """The columns: kinds of value, how often filled, lengths, an example."""
+    lengths = {one.field: one for one in report.lengths}
+    used = {column: part for part, column in report.columns.items()}
+    st.dataframe(
+        {
+            _("Field"): [f.name for f in report.fields],
+            _("Used as"): [used.get(f.name, "") for f in report.fields],
+            _("Kind"): [", ".join(f.kinds) for f in report.fields],
+            _("Filled"): [f.filled for f in report.fields],
+            _("Median length"): [lengths[f.name].p50 if f.name in lengths else None for f in report.fields],
+            _("95 % shorter than"): [lengths[f.name].p95 if f.name in lengths else None for f in report.fields],
+            _("Example"): [cell(f.example) for f in report.fields],
+        },
+        hide_index=True,
+        column_config={_("Filled"): st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)},
+        key="fields",
+    )
+    st.caption(_("Lengths in characters."))
+
+
+def problems(report: Report) -> None:
+    """Why rows can't be used: the reasons by number, then the first such rows."""
+    if not report.problems:
+        st.caption(_("Every row can be used."))
+        return
+    for counted in report.problem_counts[:20]:
+        st.markdown(f"**{count_text(counted.count)}** × {plain(say(counted.reason))}")
+    st.dataframe(
+        {
+            _("Row"): [p.row for p in report.problems],
+            **({_("File"): [p.file for p in report.problems]} if len(report.files) > 1 else {}),
+            _("Why it can't be used"): [say(p.reason) for p in report.problems],
+        },
+        hide_index=True,
+        column_config={_("Row"): st.column_config.NumberColumn(width=80, format="%d")},
+        key="problems",
+    )
+
+
+def confirm(name: str) -> None:
+    """Ask before a dataset goes to the trash."""
+
+    @st.dialog(_("Delete “{name}”?", name=plain(name)))
+    def ask() -> None:
+        st.write(_("It goes to the trash, from where it can be restored. Jobs that have finished keep their results."))
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            if st.button(_("Keep it"), key="keep"):
+                st.rerun()
+            if st.button(_("Delete dataset"), type="primary", key="really-delete"):
+                st.session_state[GONE] = datasets.delete(workspace().home, name)
+                go("datasets")
+
+    ask()
+
+
+if "name" in st.query_params:
+    detail(st.query_params["name"])
+else:
+    listing()

@@ -10,7 +10,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse
 
 from app.page import workspace
+from app.words import say
 from platform_core.datasets import service as datasets
+from platform_core.datasets.receive import data_name
 from platform_core.errors import Problem, Text
 from platform_core.jobs import service as jobs
 from platform_core.jobs.store import Job
@@ -20,9 +22,9 @@ api = FastAPI(title="lathe", docs_url=None, redoc_url=None)
 
 @api.exception_handler(Problem)
 async def refuse(request: Request, problem: Problem) -> JSONResponse:
-    """A problem as JSON: the sentence, its template and values for translation, the fields it belongs to."""
-    answer = {"detail": str(problem), "fields": list(problem.fields), **problem.text.as_json()}
-    return JSONResponse(answer, 422)
+    """A problem as JSON: the sentence in the asked language, and the fields it belongs to."""
+    detail = say(problem, request.query_params.get("lang") or "en")
+    return JSONResponse({"detail": detail, "fields": list(problem.fields)}, 422)
 
 
 @api.get("/health")
@@ -35,8 +37,20 @@ async def health() -> dict[str, str]:
 async def upload(name: str, request: Request, replace: bool = False) -> dict[str, Any]:
     """Stream a dataset to the disk, visible only when whole."""
     home = (await asyncio.to_thread(workspace)).home
-    info = await datasets.receive_async(home, name, request.stream(), replace)
+    body = request.stream()
+    try:
+        info = await datasets.receive_async(home, name, body, replace)
+    except Problem:
+        async for _rest in body:  # a browser that is still sending would not read the answer
+            pass
+        raise
     return {"name": info.name, "size_bytes": info.size_bytes}
+
+
+@api.get("/upload/{name}")
+def may_upload(name: str) -> dict[str, bool]:
+    """Whether a dataset of this name is there already; refused when it can't be a dataset's name."""
+    return {"taken": (datasets.folder(workspace().home) / data_name(name)).exists()}
 
 
 @api.get("/jobs")
