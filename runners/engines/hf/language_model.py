@@ -57,7 +57,8 @@ def language_model_trainer(
     max_length: int,
 ) -> SFTTrainer:
     """A trainer for rows with `input_ids` and `labels` of at most `max_length` tokens."""
-    arguments = SFTConfig(**training_arguments(run, spec), max_length=max_length)
+    ready = {"skip_prepare_dataset": True}
+    arguments = SFTConfig(**training_arguments(run, spec), max_length=max_length, dataset_kwargs=ready)
     logits = 4 * spec.batch_size * max_length * model.get_output_embeddings().weight.shape[0]
     trainer = PlainLossTrainer if logits <= SMALL_LOGITS else SFTTrainer
     return trainer(model=model, args=arguments, train_dataset=data, processing_class=tokenizer)

@@ -15,6 +15,7 @@ from runners.report import Report
 log = logging.getLogger("lathe.train")
 
 LOG_EVERY_SECONDS = 2.0
+PROGRESS_EVERY_SECONDS = 0.2
 LAYER = re.compile(r"\.(?:layers|h|blocks)\.(\d+)\.")
 AT_THE_END = "train_runtime"
 IN_THE_LOG = ("loss", "reward", "grad_norm", "learning_rate", "mean_token_accuracy", "tokens_per_second")
@@ -36,7 +37,7 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
         self._parameters: list[torch.nn.Parameter] = []
         self._layer_of: list[int] = []
         self._norms: list[float] | None = None
-        self._told = float("-inf")
+        self._told = self._progressed = float("-inf")
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
@@ -67,7 +68,11 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
         return [total**0.5 for total in sums]
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
-        self.report.progress(state.global_step, state.max_steps, epoch=round(state.epoch or 0.0, 4), tokens=self.tokens)
+        now = monotonic()
+        if now - self._progressed >= PROGRESS_EVERY_SECONDS or control.should_training_stop:
+            self._progressed = now
+            epoch = round(state.epoch or 0.0, 4)
+            self.report.progress(state.global_step, state.max_steps, epoch=epoch, tokens=self.tokens)
 
     def on_log(
         self,

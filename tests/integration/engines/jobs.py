@@ -10,12 +10,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import runners.programs
 from platform_core.algorithms.registry import algorithm
 from platform_core.errors import Text
 from platform_core.files import read_json
-from runners.report import Report
 
 SIZES = {"hidden_size": 16, "layers": 1, "heads": 2, "kv_heads": 2, "intermediate_size": 32, "context_length": 64}
 TRAINING = {"cpu_slots": 1, "learning_rate": 1e-2, "seed": 3}
@@ -89,17 +89,19 @@ def forked(job: Job, first: Callable[[], object] | None = None) -> int:
 
 
 def at_step(step: int, act: Callable[[], object]) -> Callable[[], None]:
-    """In a runner: do something when it reports `step`."""
+    """In a runner: do something at the end of `step`."""
 
     def first() -> None:
-        told = Report.progress
+        from runners.engines.hf.reporting import Reporting
 
-        def progress(self: Report, at: int, total: int, **more: object) -> None:
-            told(self, at, total, **more)
-            if at == step:
+        told = Reporting.on_step_end
+
+        def on_step_end(self: Reporting, args: Any, state: Any, control: Any, **more: Any) -> None:
+            told(self, args, state, control, **more)
+            if state.global_step == step:
                 act()
 
-        Report.progress = progress  # type: ignore[method-assign]
+        Reporting.on_step_end = on_step_end
 
     return first
 
