@@ -1,0 +1,281 @@
+"""Models: the library of models, adapters and tokenizers, what each is made of and where it came from."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import plotly.graph_objects as go_plot
+import streamlit as st
+import yaml
+
+from app.page import Door, card, empty_state, fact_grid, go, header, link, plain, workspace
+from app.sizes import ago, bytes_text, count_text
+from app.words import _
+from platform_core.algorithms.registry import algorithms
+from platform_core.errors import Problem
+from platform_core.files import read_json
+from platform_core.jobs.spec import setting_of
+from platform_core.models.service import ModelInfo, list_models, read_headers
+from platform_core.models.vocabulary import vocabulary_size
+
+CARDS = 24
+MOST_FILES = 200
+KINDS = {"model": "Model", "adapter": "Adapter", "tokenizer": "Tokenizer"}
+ICONS = {"model": "deployed_code", "adapter": "extension", "tokenizer": "token"}
+BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "F8_E4M3": 1}
+LAYER = "#6b7280"
+COLOURS = {"attention": "#2b88bd", "MLP": "#c65a1e", "norm": "#8a8f98", "embedding": "#00896a"}
+TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "F8_E4M3": "float8"}
+BLOCK = re.compile(r"^(?:model\.|transformer\.)?(?:layers|h|blocks)\.(\d+)\.(.+)$")
+
+
+def listing() -> None:
+    """The library as cards, newest first."""
+    with header(_("Models"), _("What jobs have made and what lies in the workspace's `models` folder.")):
+        if st.button(_("Pretrain a model"), icon=":material/add:", key="new-model"):
+            go("new-job", kind="pretrain")
+    library = list_models(workspace())
+    if not library:
+        empty_state(
+            _("No models yet"),
+            _("Every finished training leaves one here. Folders in the Hugging Face format in `models` show up, too."),
+            [
+                Door(_("Pretrain a small one"), _("From scratch on your texts: minutes on a CPU."), "menu_book",
+                     page="new-job", query=(("kind", "pretrain"),), primary=True),
+                Door(_("Run the demo"), _("Five models in three minutes, each better than the one before."),
+                     "play_circle", page="home"),
+            ],
+        )  # fmt: skip
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom", key="models-filter"):
+        kinds = [k for k in KINDS if any(m.kind == k for m in library)]
+        wanted = st.text_input(_("Find"), type="search", placeholder=_("Find by name"), label_visibility="collapsed",
+                               key="models.find", live=True, width=320) if len(library) > 6 else ""  # fmt: skip
+        kind = st.segmented_control(
+            _("Kind"), kinds, format_func=lambda k: _(KINDS[k]), key="models.kind", label_visibility="collapsed"
+        ) if len(kinds) > 1 else None  # fmt: skip
+    shown = [m for m in library if wanted.lower() in m.name.lower() and kind in (None, m.kind)]
+    pages = -(-len(shown) // CARDS)
+    page = st.pagination(pages, key="models.page") if pages > 1 else 1
+    with st.grid(3, min_column_width=280):
+        for model in shown[(page - 1) * CARDS : page * CARDS]:
+            entry(model)
+    if not shown:
+        st.caption(_("Nothing of that name."))
+
+
+def entry(model: ModelInfo) -> None:
+    """One model as a card that leads to its page."""
+    with card(f"model-{model.ref.replace(':', '-')}"):
+        icon = f":material/{ICONS[model.kind]}:"
+        if st.button(plain(model.name), icon=icon, type="tertiary", key=f"open.{model.ref}"):
+            go("models", ref=model.ref)
+        st.caption(plain(" · ".join(short_facts(model))))
+        origin = _("from a job") if model.job_id else _("in `models`")
+        st.caption(f"{bytes_text(model.size_bytes)} · {origin} · {ago(model.modified)}")
+
+
+def short_facts(model: ModelInfo) -> list[str]:
+    """The facts that tell models apart, on one line."""
+    facts = [family(model)]
+    if model.parameters:
+        facts += [_("{n} parameters", n=count_text(model.parameters)), types(model)]
+    elif model.kind == "tokenizer" and (size := vocabulary_size(model.path)):
+        facts.append(_("{n} tokens", n=count_text(size)))
+    return [f for f in facts if f]
+
+
+def types(model: ModelInfo) -> str:
+    """The number types of the weights as PyTorch calls them."""
+    return ", ".join(TYPES.get(d, d.lower()) for d in model.dtypes)
+
+
+def family(model: ModelInfo) -> str:
+    """The architecture without its class's ending, or the kind."""
+    return re.sub(r"(ForCausalLM|Model|LMHeadModel)$", "", model.architecture or "") or _(KINDS[model.kind])
+
+
+def detail(ref: str) -> None:
+    """One model: its facts, what to do with it, its tensors, files and origin."""
+    model = next((m for m in list_models(workspace()) if m.ref == ref), None)
+    if model is None:
+        raise Problem("There is no model “{ref}” in the library: it was renamed or deleted, or its job was.", ref=ref)
+    line = " · ".join([_(KINDS[model.kind]), *short_facts(model)])
+    with header(model.name, plain(line)):
+        if st.button(_("All models"), icon=":material/arrow_back:", key="all-models"):
+            go("models")
+    left, right = st.columns([5, 3], gap="large")
+    with left:
+        fact_grid(facts(model), 3)
+    with right, st.container(border=True, gap="small"):
+        actions(model)
+    tensors = read_headers(model.path)
+    titles = [_("Parameters"), _("Tensors ({n})", n=len(tensors)), _("Files"), _("Origin")]
+    shares_tab, tensors_tab, files_tab, origin_tab = st.tabs(titles)
+    with shares_tab:
+        shares(tensors)
+    with tensors_tab:
+        tensor_table(tensors)
+    with files_tab:
+        files(model)
+    with origin_tab:
+        lineage(model)
+
+
+def facts(model: ModelInfo) -> list[tuple[str, str]]:
+    """All that is known of a model without loading it."""
+    vocabulary = model.vocab_size or vocabulary_size(model.path)
+    found = [
+        (_("Parameters"), f"{model.parameters:,}" if model.parameters else "–"),
+        (_("Size"), bytes_text(model.size_bytes)),
+        (_("Type"), types(model) or "–"),
+        (_("Context"), _("{n} tokens", n=f"{model.context_length:,}") if model.context_length else "–"),
+        (_("Vocabulary"), _("{n} tokens", n=f"{vocabulary:,}") if vocabulary else "–"),
+        (_("Tokenizer"), _("yes") if model.has_tokenizer else _("none: copy its files into the folder")),
+        (_("Chat template"), _("yes") if model.has_chat_template else _("none")),
+        (_("Changed"), ago(model.modified)),
+        (_("Reference"), model.ref),
+    ]
+    return found if model.kind != "tokenizer" else [f for f in found if f[1] != "–" and f[0] != _("Parameters")]
+
+
+def actions(model: ModelInfo) -> None:
+    """The kinds of job that can start from this model."""
+    st.markdown(f"##### {_('What to do with it')}")
+    if model.kind == "adapter":
+        st.caption(_("An adapter is used together with the model it was trained on."))
+        return
+    pick = "tokenizer" if model.kind == "tokenizer" else "model"
+    takes = [k for k in algorithms().values() if any(setting_of(f).pick == pick for f in k.spec.model_fields.values())]
+    first = True
+    for kind in sorted(takes, key=lambda k: pick == "model" and "start" in k.spec.model_fields):
+        going_on = pick == "model" and "start" in kind.spec.model_fields
+        label = {"train": _("Fine-tune it: {kind}", kind=_(kind.title)), "evaluate": _("Evaluate it")}.get(kind.role)
+        if going_on:
+            label = _("Pretrain it further")
+        elif pick == "tokenizer":
+            label = _("Use it: {kind}", kind=_(kind.title))
+        order = "primary" if first else "secondary"
+        if st.button(
+            label or _(kind.title), icon=f":material/{kind.icon}:", type=order, width="stretch", key=f"use.{kind.name}"
+        ):
+            go("new-job", kind=kind.name, **{pick: model.ref}, **({"start": "model"} if going_on else {}))
+        first = False
+
+
+def shares(tensors: dict[str, dict[str, Any]]) -> None:
+    """Where the parameters are, as a map: area is the number of parameters."""
+    if not tensors:
+        st.caption(_("No weights here."))
+        return
+    total = sum(size_of(t) for t in tensors.values())
+    ids, labels, parents, values = ["all"], [_("all")], [""], [total]
+    sums: dict[tuple[str, ...], int] = {}
+    for name, tensor in tensors.items():
+        path = place_of(name)
+        for depth in range(1, len(path) + 1):
+            sums[path[:depth]] = sums.get(path[:depth], 0) + size_of(tensor)
+    for path, size in sums.items():
+        ids.append("/".join(path))
+        labels.append(path[-1])
+        parents.append("/".join(path[:-1]) or "all")
+        values.append(size)
+    colours = [LAYER, *(colour_of(path) for path in sums)]
+    texts = [f"{count_text(v)} · {v / total:.1%}" for v in values]
+    chart = go_plot.Figure(
+        go_plot.Treemap(
+            ids=ids, labels=labels, parents=parents, values=values, text=texts, branchvalues="total", maxdepth=3,
+            textinfo="label+text", hovertemplate="%{label}<br>%{text}<extra></extra>",
+            marker={"line": {"width": 1}, "colors": colours},
+        )
+    )  # fmt: skip
+    chart.update_layout(margin={"l": 0, "r": 0, "t": 4, "b": 0}, height=340)
+    st.plotly_chart(chart, key="shares", config={"displayModeBar": False})
+    st.caption(_("Area is the number of parameters; press a part to look inside."))
+
+
+def place_of(name: str) -> tuple[str, ...]:
+    """A tensor's place in the map: ("layer 3", "attention", "q_proj")."""
+    found = BLOCK.match(name)
+    if found is None:
+        return (re.sub(r"^model\.|\.weight$", "", name),)
+    part = found[2].removesuffix(".weight")
+    group = "attention" if "attn" in part or "attention" in part else "MLP" if "mlp" in part else "norm"
+    return (_("layer {n}", n=found[1]), group, part.split(".", 1)[-1] if group != "norm" else part)
+
+
+def colour_of(path: tuple[str, ...]) -> str:
+    """One colour for each role of weights, the same in every layer and on light and dark."""
+    if len(path) > 1:
+        return COLOURS[path[1]]
+    return COLOURS["embedding"] if "embed" in path[0] or "head" in path[0] else LAYER
+
+
+def size_of(tensor: dict[str, Any]) -> int:
+    return math.prod(tensor["shape"])
+
+
+def tensor_table(tensors: dict[str, dict[str, Any]]) -> None:
+    """Every tensor with its shape."""
+    if not tensors:
+        st.caption(_("No weights here."))
+        return
+    st.dataframe(
+        {
+            _("Tensor"): list(tensors),
+            _("Shape"): [" × ".join(str(n) for n in t["shape"]) for t in tensors.values()],
+            _("Type"): [str(t["dtype"]) for t in tensors.values()],
+            _("Parameters"): [size_of(t) for t in tensors.values()],
+            _("Bytes"): [size_of(t) * BYTES.get(str(t["dtype"]), 4) for t in tensors.values()],
+        },
+        hide_index=True,
+        key="tensors",
+        column_config={
+            _("Parameters"): st.column_config.NumberColumn(format="localized"),
+            _("Bytes"): st.column_config.NumberColumn(format="bytes"),
+        },
+    )
+
+
+def files(model: ModelInfo) -> None:
+    """The files of the folder."""
+    found = sorted((p for p in model.path.rglob("*") if p.is_file()), key=lambda p: p.name)[:MOST_FILES]
+    st.dataframe(
+        {
+            _("File"): [str(p.relative_to(model.path)) for p in found],
+            _("Size"): [p.stat().st_size for p in found],
+        },
+        hide_index=True,
+        key="files",
+        column_config={_("Size"): st.column_config.NumberColumn(format="bytes")},
+    )
+    st.caption(plain(model.path))
+
+
+def lineage(model: ModelInfo) -> None:
+    """Which job made it, from what, with which settings."""
+    record = read_json(model.path / "lathe.json")
+    if record is None:
+        st.caption(_("This folder was put here by hand: nothing is known of how it was made."))
+        return
+    job, kind = str(record.get("job", "")), algorithms().get(str(record.get("kind", "")))
+    if kind is not None:
+        st.markdown(_("Made by a job of the kind **{kind}**.", kind=plain(_(kind.title))))
+    if model.job_id:
+        link("monitor", _("Open the job"), "monitoring", job=job)
+    spec = record.get("spec")
+    if isinstance(spec, dict):
+        for field in ("model", "tokenizer", "dataset"):
+            if spec.get(field):
+                page, key = ("datasets", "name") if field == "dataset" else ("models", "ref")
+                link(page, f"{_(field.capitalize())}: {spec[field]}", "arrow_back", **{key: str(spec[field])})
+        with st.expander(_("Settings"), key="settings"):
+            st.code(yaml.safe_dump(spec, sort_keys=False, allow_unicode=True), language="yaml")
+
+
+if "ref" in st.query_params:
+    detail(st.query_params["ref"])
+else:
+    listing()
