@@ -1,0 +1,217 @@
+"""The curves of one run: families of metrics, smoothing, log axis, steps or time, exact where zoomed in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+from zlib import crc32
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from app.format import number
+from app.live_chart import HEIGHT, Line, Zoom, heat_figure, line_figure, live_chart, smoothed, zoom_of
+from app.metric_words import families, hint, title, unit
+from app.page import guarded
+from app.words import _
+from platform_core.jobs.store import Job
+from platform_core.metrics.reader import Curve, Reader
+from platform_core.metrics.schema import TIME_NAME
+
+Axis = Literal["step", "time"]
+BUCKETS = 600
+OUTSIDE = 150
+COLUMNS = 200
+"""Steps of the heat map."""
+UNITS = ((120.0, 1.0, "s"), (7200.0, 60.0, "min"), (math.inf, 3600.0, "h"))
+
+
+@dataclass(frozen=True)
+class View:
+    """How a person wants to see the curves."""
+
+    family: str
+    smoothing: float
+    log: bool
+    axis: Axis
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When each step was: `seconds` since the first one, shown in `unit`, which has `scale` seconds."""
+
+    steps: NDArray[np.int64]
+    seconds: NDArray[np.float64]
+    scale: float
+    unit: str
+
+
+def colour_of(job_id: str) -> int:
+    """A run's place in the list of chart colours, the same on every page."""
+    return crc32(job_id.encode()) % 7
+
+
+def curves(job: Job, path: Path) -> None:
+    """All curves of a job with their controls; reads one snapshot of its metrics. Raises Problem."""
+    with Reader(path) as run:
+        names = run.names()
+        if not names:
+            st.caption(_("No curve yet: the first point comes with the first step that is reported."))
+            return
+        shown = families(job.kind, names)
+        view = controls(job, shown)
+        latest = run.latest()
+        clock = clock_of(run) if view.axis == "time" else None
+        chosen = shown.get(view.family) or next(iter(shown.values()))
+        with st.grid(3 if len(chosen) > 2 else 2, min_column_width=320, gap="medium", key="curves"):
+            for name in chosen:
+                with guarded():
+                    metric(job, run, name, latest[name], view, clock)
+        heat_map(job, run)
+
+
+def controls(job: Job, shown: dict[str, list[str]]) -> View:
+    """Families at the left, how to draw at the right; both are part of the page's address."""
+    names = list(shown)
+    with st.container(
+        horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute", key="curve-controls"
+    ):
+        if st.session_state.get("charts") not in names:
+            st.session_state.pop("charts", None)
+        family = (
+            st.segmented_control(_("Metrics"), names, default=names[0], required=True, key="charts")
+            if len(names) > 1
+            else names[0]
+        )
+        with st.container(horizontal=True, vertical_alignment="bottom", width="content", key="curve-view"):
+            axis = st.segmented_control(
+                _("Over"),
+                ["step", "time"],
+                default="step",
+                required=True,
+                format_func=lambda a: _("Steps") if a == "step" else _("Time"),
+                key="axis",
+            )
+            log = st.segmented_control(
+                _("Scale"),
+                [False, True],
+                default=False,
+                required=True,
+                format_func=lambda on: _("Log") if on else _("Linear"),
+                key="log",
+            )
+            smoothing = st.slider(
+                _("Smoothing"), 0.0, 0.99, 0.6 if job.kind != "evaluate" else 0.0, 0.01, key="smooth", width=180,
+                help=_("Weight of the exponential moving average; the raw line stays, pale. 0: no smoothing."),
+            )  # fmt: skip
+    return View(str(family), float(smoothing), bool(log), cast(Axis, axis or "step"))
+
+
+def metric(job: Job, run: Reader, name: str, latest: tuple[int, float], view: View, clock: Clock | None) -> None:
+    """One chart: newest value, band of minimum and maximum where points are summed up, exact points where zoomed."""
+    key = f"chart.{job.id}.{name}"
+    curve = read_curve(run, name, window(zoom_of(key), view.axis, clock))
+    x = curve.steps if clock is None else elapsed(curve.steps, clock)
+    line = Line(
+        x=x,
+        y=curve.mean,
+        name=title(name),
+        colour=colour_of(job.id),
+        low=None if curve.exact else curve.minimum,
+        high=None if curve.exact else curve.maximum,
+        smooth=smoothed(curve.mean, view.smoothing) if view.smoothing and len(x) > 2 else None,
+    )
+    bad = int(curve.bad.sum())
+    live_chart(
+        title(name),
+        line_figure(
+            [line], x_title=_("step") if clock is None else clock.unit, axis=view.axis, log=view.log, revision=key
+        ),
+        key=key,
+        value=" ".join(part for part in (number(latest[1]), unit(name)) if part),
+        note=_("{n} not finite", n=number(bad)) if bad else "",
+        hint=hint(name),
+    )
+
+
+def read_curve(run: Reader, name: str, zoomed: tuple[int, int] | None) -> Curve:
+    """A curve in a bounded number of buckets; inside `zoomed` as fine as a whole one, coarse outside of it."""
+    if zoomed is None:
+        return run.curve(name, BUCKETS)
+    low, high = zoomed
+    parts = [
+        run.curve(name, OUTSIDE, None, low - 1),
+        run.curve(name, BUCKETS, low, high),
+        run.curve(name, OUTSIDE, high + 1, None),
+    ]
+    joined = (np.concatenate([getattr(p, f) for p in parts]) for f in ("steps", "minimum", "mean", "maximum"))
+    steps, minimum, mean, maximum = joined
+    return Curve(steps, minimum, mean, maximum, all(p.exact for p in parts), np.concatenate([p.bad for p in parts]))
+
+
+def window(zoom: Zoom | None, axis: Axis, clock: Clock | None) -> tuple[int, int] | None:
+    """The steps that a zoom shows, a little more at both sides; None when nothing is zoomed."""
+    if zoom is None or zoom.axis != axis:
+        return None
+    low, high = zoom.low, zoom.high
+    if clock is not None:
+        if not len(clock.steps):
+            return None
+        low, high = np.interp([low * clock.scale, high * clock.scale], clock.seconds, clock.steps).tolist()
+    margin = max(1.0, (high - low) / 20)
+    return math.floor(low - margin), math.ceil(high + margin)
+
+
+def clock_of(run: Reader) -> Clock:
+    """When each step was logged, in a bounded number of points."""
+    times = run.curve(TIME_NAME, BUCKETS)
+    seconds = times.minimum - times.minimum[0] if len(times.steps) else times.minimum
+    total = float(seconds[-1]) if len(seconds) else 0.0
+    _limit, scale, name = next(u for u in UNITS if total < u[0])
+    return Clock(times.steps, np.maximum.accumulate(seconds), scale, name)
+
+
+def elapsed(steps: NDArray[np.int64], clock: Clock) -> NDArray[np.float64]:
+    """Time of each step since the first one, in the clock's unit."""
+    return np.interp(steps, clock.steps, clock.seconds) / clock.scale
+
+
+def heat_map(job: Job, run: Reader) -> None:
+    """Gradient norms by layer and step, where the runner reports them; drawn when it is opened."""
+    last = run.latest().get("grad_norm")
+    if last is None or not run.vectors("grad_norm", high=-(2**62)).names:
+        return
+    opened = st.expander(
+        _("Gradient norm by layer"), icon=":material/grid_on:", key="heat", on_change="rerun", expanded=False
+    )
+    if not opened.open:
+        return
+    with opened, guarded():
+        steps, names, values = layer_norms(run, last[0], int(job.spec.get("logging_steps") or 1))
+        if not len(steps):
+            st.caption(_("No gradient norm by layer was reported yet."))
+            return
+        live_chart(
+            _("Gradient norm by layer"),
+            heat_figure(steps, names, values.T, x_title=_("step"), colour=colour_of(job.id)),
+            key=f"chart.{job.id}.layers",
+            hint=_("Before clipping. A layer that turns bright alone is where the training may break."),
+            height=HEIGHT,
+        )
+
+
+def layer_norms(run: Reader, last: int, every: int) -> tuple[NDArray[np.int64], list[str], NDArray[np.float32]]:
+    """At most `COLUMNS` vectors spread over the run: steps, names, and values of shape (steps, names)."""
+    if last <= COLUMNS * every:
+        found = run.vectors("grad_norm")
+        return found.steps, found.names, found.values
+    pieces = [run.vectors("grad_norm", at, at + 2 * every) for at in range(1, last + 1, -(-last // COLUMNS))]
+    pieces = [p for p in pieces if len(p.steps)]
+    names = list(dict.fromkeys(n for p in pieces for n in p.names))
+    values = np.full((len(pieces), len(names)), np.nan, "f4")
+    for row, piece in enumerate(pieces):
+        values[row, [names.index(n) for n in piece.names]] = piece.values[0]
+    return np.array([p.steps[0] for p in pieces], "i8"), names, values
