@@ -4,8 +4,8 @@
     tools/check_words.py --update   add the missing texts with an empty translation, drop what is obsolete
 
 Texts come from two places. From the code: the literal first argument of `_()`, `say()`, `text()`, `Text()`, `Problem()`
-(and its kinds) and `cross_field()` in app, pages, platform_core and runners. From the live registry: titles, help, groups,
-units and choices of all settings, kinds of job, data formats, states.
+(and its kinds) and `cross_field()` in app, pages, platform_core and runners. From the live registry: titles, helps,
+groups, units and choices of all settings, kinds of job, data formats, states.
 
 A first argument that is no literal is allowed where it is one of
   - a conditional expression of literals: `_("Start" if new else "Go on")`,

@@ -156,6 +156,8 @@ def start(ids: tuple[str, ...], wait: bool, as_json: bool) -> int:
     if wait and len(ids) > 1:
         raise click.UsageError("--follow shows one job: name one.")
     code = _each(ids, service.start, "{name} ({id}) is {state}.", as_json and not wait)
+    if code and len(ids) == 1:
+        return code
     place = workspace()
     supervision.ensure(place.home)
     if wait and not code:

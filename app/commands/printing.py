@@ -76,37 +76,35 @@ def cut(text: str, limit: int) -> str:
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]], columns: int | None = None) -> list[str]:
-    """Lines of a table: numbers to the right, a state coloured; the widest text columns give way to fit `columns`.
+    """Lines of a table: numbers to the right, states coloured; to fit `columns`, wide ones are cut and last ones left out.
 
     `columns` is the terminal's width by default, and unlimited where there is no terminal.
     """
     cells = [[plain("" if v is None else v) for v in row] for row in rows]
-    right = [
-        bool(rows) and all(isinstance(r[i], int | float) or r[i] in (None, "") for r in rows)
-        for i in range(len(headers))
-    ]
-    sizes = [max([width(headers[i]), *(width(row[i]) for row in cells)]) for i in range(len(headers))]
+    right = [bool(rows) and all(isinstance(row[i], int | float) for row in rows) for i in range(len(headers))]
+    sizes = [max([width(head), *(width(row[i]) for row in cells)]) for i, head in enumerate(headers)]
     if columns is None and is_terminal():
         columns = shutil.get_terminal_size().columns
     if columns is not None:
-        _narrow(sizes, [width(h) for h in headers], columns - 2 * (len(sizes) - 1))
-    lines = [_line(headers, sizes, right).rstrip()]
-    for row in cells:
-        lines.append(_line(row, sizes, right).rstrip())
+        sizes = _fit(sizes, columns)
+    lines = [_line(row, sizes, right).rstrip() for row in (headers, *cells)]
     return [paint(lines[0], 1), *lines[1:]]
 
 
-def _narrow(sizes: list[int], least: list[int], room: int) -> None:
-    while sum(sizes) > room:
-        widest = max(range(len(sizes)), key=lambda i: sizes[i] - least[i])
-        if sizes[widest] <= max(least[widest], 6):
-            return
-        sizes[widest] -= 1
+def _fit(sizes: list[int], columns: int) -> list[int]:
+    """Widths that fit, for as many columns as do; the first one, which names the row, is cut last."""
+    least = [min(sizes[0], 24), *(min(size, 10) for size in sizes[1:])]
+    kept = next((n for n in range(len(sizes), 2, -1) if sum(least[:n]) + 2 * (n - 1) <= columns), min(2, len(sizes)))
+    fitted, room = sizes[:kept], columns - 2 * (kept - 1)
+    while sum(fitted) > room and any(size > low for size, low in zip(fitted, least, strict=False)):
+        widest = max(range(kept), key=lambda i: fitted[i] - least[i])
+        fitted[widest] -= 1
+    return fitted
 
 
 def _line(cells: Sequence[str], sizes: Sequence[int], right: Sequence[bool]) -> str:
     parts = []
-    for cell, size, to_right in zip(cells, sizes, right, strict=True):
+    for cell, size, to_right in zip(cells, sizes, right, strict=False):
         shown = cut(cell, size)
         space = " " * (size - width(shown))
         parts.append(space + shown if to_right else paint(shown, STATE_COLOURS.get(shown)) + space)

@@ -54,9 +54,10 @@ def test_texts_are_collected_from_the_calls_that_mark_them(tmp_path: Path, code:
     assert found.unknown == []
 
 
-@pytest.mark.parametrize(
-    "code", ['_(f"{n} rows")', "_(name)", "text(labels[x])", 'Problem("a" + b)', "_(x)  # words: mine"]
-)
+UNKNOWN = ['_(f"{n} rows")', "_(name)", "text(labels[x])", 'Problem("a" + b)', "_(x)  # words: mine"]
+
+
+@pytest.mark.parametrize("code", UNKNOWN)
 def test_a_text_that_cannot_be_known_is_refused(tmp_path: Path, code: str) -> None:
     assert found_in(tmp_path, code).unknown
 

@@ -1,0 +1,62 @@
+"""What exists is documented, what is documented exists, and `docs/reference` is what the code says now."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import reference
+from app.cli import cli
+from platform_core.algorithms.registry import algorithms
+from platform_core.jobs.states import NEXT
+
+FOLDER = reference.ROOT / reference.FOLDER
+
+
+def test_the_reference_is_up_to_date() -> None:
+    assert reference.stale(FOLDER, reference.pages()) == [], "run tools/reference.py"
+
+
+def test_every_kind_has_a_page_and_every_page_a_kind() -> None:
+    there = {p.stem for p in FOLDER.glob("*.md")} - {"README", "cli", "states"}
+    assert there == set(algorithms())
+
+
+@pytest.mark.parametrize("kind", list(algorithms()))
+def test_every_setting_has_a_row_and_every_row_a_setting(kind: str) -> None:
+    page = (FOLDER / f"{kind}.md").read_text("utf-8")
+    rows = {m.replace("-", "_") for m in re.findall(r"^\| [^|]+ \| `--([a-z0-9-]+)` \|", page, re.MULTILINE)}
+    assert rows == set(algorithms()[kind].spec.model_fields)
+
+
+def test_every_command_is_documented_and_every_documented_one_exists() -> None:
+    page = (FOLDER / "cli.md").read_text("utf-8")
+    documented = set(re.findall(r"^#{2,3} (lathe .+)$", page, re.MULTILINE))
+    assert documented == {" ".join(path) for path, _ in reference.commands(cli, ("lathe",))}
+
+
+def test_every_command_has_a_help_text() -> None:
+    assert [path for path, command in reference.commands(cli, ("lathe",)) if not command.help] == []
+
+
+def test_every_state_is_explained() -> None:
+    page = (FOLDER / "states.md").read_text("utf-8")
+    assert re.findall(r"^\| `([a-z]+)` \|", page, re.MULTILINE) == list(NEXT)
+
+
+def test_check_fails_on_a_stale_missing_or_left_over_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reference.main(["--folder", str(tmp_path)]) == 0
+    assert reference.main(["--folder", str(tmp_path), "--check"]) == 0
+    (tmp_path / "sft.md").write_text("old")
+    (tmp_path / "gone.md").write_text("a kind that was removed")
+    (tmp_path / "cli.md").unlink()
+    capsys.readouterr()
+    assert reference.main(["--folder", str(tmp_path), "--check"]) == 1
+    out = capsys.readouterr().out
+    assert [Path(line.split()[0]).name for line in out.splitlines()] == ["cli.md", "gone.md", "sft.md"]
+    assert (tmp_path / "gone.md").exists()
+    assert reference.main(["--folder", str(tmp_path)]) == 0
+    assert reference.main(["--folder", str(tmp_path), "--check"]) == 0
+    assert not (tmp_path / "gone.md").exists()
