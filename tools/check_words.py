@@ -34,7 +34,13 @@ from babel.messages.pofile import read_po, write_po
 ROOT = Path(__file__).resolve().parent.parent
 CATALOGUE = Path("app/locale/zh.po")
 ROOMS = ("app", "pages", "platform_core", "runners")
-MARKS = {"_", "say", "text", "Text", "Problem", "Unusable", "cross_field"}
+MARKS = {
+    "app.words": {"_", "say"},
+    "platform_core.errors": {"text", "Text", "Problem"},
+    "platform_core.jobs.spec": {"cross_field"},
+    "platform_core.datasets.samples": {"Unusable"},
+}
+"""Module → what it offers to mark a text; only names that come from there count (`text` is also a word of SQLAlchemy)."""
 REGISTERED = {"title", "help", "group", "unit", "summary", "holds", "takes", "state"}
 SOURCES = ("settings", "algorithms", "formats", "states")
 HANDS_ON = {
@@ -84,11 +90,11 @@ def collect_file(path: Path, name: str, found: Found) -> None:
     source = path.read_text("utf-8")
     lines = source.splitlines()
     tree = ast.parse(source)
-    constants = named_texts(tree)
+    constants, marks = named_texts(tree), marks_of(tree, name)
     for call, function in calls(tree, ""):
         place = f"{name}:{call.lineno}"
-        mark = called(call)
-        if mark not in MARKS or not call.args:
+        mark = marks.get(call.func.id, "") if isinstance(call.func, ast.Name) else ""
+        if not mark or not call.args:
             continue
         for words in literals(call.args[0], constants):
             if words is not None:
@@ -106,13 +112,14 @@ def calls(node: ast.AST, function: str) -> Iterator[tuple[ast.Call, str]]:
         yield from calls(child, inner)
 
 
-def called(call: ast.Call) -> str:
-    """The name that is called: of a plain name, or of one in the modules `words` and `errors`."""
-    if isinstance(call.func, ast.Name):
-        return call.func.id
-    if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name):
-        return call.func.attr if call.func.value.id in ("words", "errors") else ""
-    return ""
+def marks_of(tree: ast.Module, name: str) -> dict[str, str]:
+    """The names in a module by which it marks texts, and what each stands for."""
+    own = MARKS.get(name.removesuffix(".py").replace("/", "."), set())
+    found = {mark: mark for mark in own}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module in MARKS:
+            found |= {a.asname or a.name: a.name for a in node.names if a.name in MARKS[node.module]}
+    return found
 
 
 def named_texts(tree: ast.Module) -> dict[str, str]:

@@ -76,7 +76,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]], columns: int | None = None) -> list[str]:
-    """Lines of a table: numbers to the right, states coloured; to fit `columns`, wide ones are cut and last ones left out.
+    """Lines of a table: numbers right, states coloured; to fit `columns`, wide ones are cut and last ones left out.
 
     `columns` is the terminal's width by default, and unlimited where there is no terminal.
     """

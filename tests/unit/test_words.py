@@ -10,9 +10,13 @@ from babel.messages.catalog import Catalog
 import check_words
 
 
+IMPORTS = "from app.words import _, say; from platform_core.errors import Problem, text; "
+IMPORTS += "from platform_core.jobs.spec import cross_field\n"
+
+
 def repository(tmp_path: Path, code: str, room: str = "pages") -> Path:
     (tmp_path / room).mkdir()
-    (tmp_path / room / "page.py").write_text(code, "utf-8")
+    (tmp_path / room / "page.py").write_text(IMPORTS + code, "utf-8")
     return tmp_path
 
 
@@ -25,7 +29,7 @@ def found_in(tmp_path: Path, code: str) -> check_words.Found:
 def test_the_planted_missing_text_is_found_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = repository(tmp_path, 'x = 1\ny = _("Planted by a test {n}", n=x)\n')
     assert check_words.main(["--root", str(root), "--update"]) == 1
-    assert "pages/page.py:2: not translated: 'Planted by a test {n}'" in capsys.readouterr().out
+    assert "pages/page.py:3: not translated: 'Planted by a test {n}'" in capsys.readouterr().out
     words = check_words.read_catalogue(root / check_words.CATALOGUE)
     for message in words:
         if message.id:
@@ -60,6 +64,15 @@ UNKNOWN = ['_(f"{n} rows")', "_(name)", "text(labels[x])", 'Problem("a" + b)', "
 @pytest.mark.parametrize("code", UNKNOWN)
 def test_a_text_that_cannot_be_known_is_refused(tmp_path: Path, code: str) -> None:
     assert found_in(tmp_path, code).unknown
+
+
+def test_a_word_of_the_same_name_from_elsewhere_marks_nothing(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "rows.py").write_text('from sqlalchemy import text\ntext("SELECT 1")\nsay("not ours")\n')
+    (tmp_path / "app" / "other.py").write_text('from platform_core.errors import text as told\ntold("ours")\n')
+    found = check_words.Found()
+    check_words.collect_code(tmp_path, found)
+    assert set(found.texts) == {"ours"}
 
 
 def test_the_registry_gives_titles_helps_units_choices_formats_and_states() -> None:
