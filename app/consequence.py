@@ -45,9 +45,9 @@ def facts(workspace: Workspace, chosen: Algorithm, spec: JobSpec) -> list[Fact]:
 
 def memory_line(need: int) -> str:
     """Weights, gradients and optimizer against what the machine has."""
-    fits = need <= memory_bytes()
-    template = "~{need} + activations: fits" if fits else "~{need} + activations, of {have}: too much"
-    return _(template, need=bytes_text(need), have=bytes_text(memory_bytes()))
+    if need <= memory_bytes():
+        return _("~{need} + activations: fits", need=bytes_text(need))
+    return _("~{need} + activations, of {have}: too much", need=bytes_text(need), have=bytes_text(memory_bytes()))
 
 
 def dataset_rows(workspace: Workspace, spec: JobSpec) -> int | None:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import streamlit as st
 
 from app.words import say
-from platform_core.errors import Problem
+from platform_core.errors import Problem, Text
 from platform_core.ids import new_id
 from platform_core.settings import home_folder
 from platform_core.workspace.service import Workspace, open_workspace
@@ -83,7 +83,7 @@ def header(title: str, line: str) -> Any:
         )
 
 
-def trouble(problem: Problem, action: Callable[[], None] | None = None) -> None:
+def trouble(problem: Problem | Text, action: Callable[[], None] | None = None) -> None:
     """The one callout for what went wrong; `action` draws a button where the platform itself can help."""
     with st.container(key=f"trouble-{new_id()}"):
         st.error(plain(say(problem)), icon=":material/error:")

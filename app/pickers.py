@@ -67,8 +67,9 @@ def dataset_choices(workspace: Workspace, family: str | None) -> list[Choice]:
         if report is not None:
             facts.append(_("{n} rows", n=count_text(report.rows)))
             if not usable:
-                title = FORMATS[report.format].title if report.format in FORMATS else "unknown format"
-                facts.append(_("not for this: {format}", format=_(title)))
+                known = FORMATS.get(report.format or "")
+                title = _(known.title) if known else _("format not known")
+                facts.append(_("not for this: {format}", format=title))
         else:
             facts += [bytes_text(info.size_bytes), _("not checked yet")]
         made.append(Choice(info.name, " · ".join(facts), usable and is_meant_for(report, family)))

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 
-from app.words import _
-from platform_core.clock import now
-
 
 def bytes_text(n: float) -> str:
     """Bytes with a binary unit and two to three significant digits."""
@@ -40,14 +37,3 @@ def typed(value: object) -> str:
     if isinstance(value, float):
         return short(value) if float(short(value)) == value else repr(value)
     return str(value)
-
-
-def ago(time: float) -> str:
-    """How long ago a time (seconds since the epoch) was: "3 min ago"."""
-    seconds = max(0.0, now() - time)
-    if seconds < 60:
-        return _("just now")
-    for limit, size, template in ((3600, 60, "{n} min ago"), (86_400, 3600, "{n} h ago"), (None, 86_400, "{n} d ago")):
-        if limit is None or seconds < limit:
-            return _(template, n=int(seconds // size))
-    raise AssertionError

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -72,13 +72,13 @@ def spec_form(
 
     for title, members in grouped(spec_class, [n for n in order if not setting_of(fields[n]).advanced], known):
         if title != "Basics":
-            st.markdown(f"###### {_(title)}")
+            st.markdown(f"###### {_(title)}")  # words: settings
         group(members)
     rest = [n for n in order if setting_of(fields[n]).advanced]
     if rest:
         with st.expander(_("Advanced"), icon=":material/tune:", key=f"{key}-advanced"):
             for title, members in grouped(spec_class, rest, known):
-                st.markdown(f"###### {_(title)}")
+                st.markdown(f"###### {_(title)}")  # words: settings
                 group(members)
     draft(key).update(values)
     given = {n: v for n, v in values.items() if v is not None or not fields[n].is_required()}
@@ -111,9 +111,9 @@ def grouped(
 def widget(name: str, field: FieldInfo, wkey: str, key: str, choices: Mapping[Pick, Sequence[Choice]]) -> Any:
     """The widget of one setting; the value in it, None when it is empty."""
     made, (kind, optional) = setting_of(field, name), plain_type(field)
-    unit = made.unit if made.unit and made.unit != made.title.lower() else ""
+    unit = _(made.unit) if made.unit and made.unit != made.title.lower() else ""
     common: dict[str, Any] = {
-        "label": plain(_(made.title) + (f" ({_(unit)})" if unit else "")),
+        "label": plain(_(made.title) + (f" ({unit})" if unit else "")),
         "help": plain(_(made.help)) or None,
         "key": wkey,
     }
@@ -127,7 +127,7 @@ def widget(name: str, field: FieldInfo, wkey: str, key: str, choices: Mapping[Pi
         return picker(made.pick, st.session_state[wkey], choices.get(made.pick, ()), common)
     if get_origin(kind) is Literal:
         names = list(get_args(kind))
-        labels = {n: _(str((made.labels or {}).get(n, n))) for n in names}
+        labels = {n: _(str((made.labels or {}).get(n, n))) for n in names}  # words: settings
         if len(names) <= MOST_SEGMENTS and sum(len(t) for t in labels.values()) <= MOST_LETTERS:
             return st.segmented_control(
                 options=names, format_func=lambda n: plain(labels[n]), required=not optional, **common
@@ -175,7 +175,10 @@ def say_beside(slot: Any, made: Setting, findings: Sequence[Finding]) -> None:
 def localised(said: Text) -> Text:
     """A finding whose setting is named in the reader's language, too."""
     title = said.values.get("title")
-    return Text(said.template, {**said.values, "title": Text(title)}) if isinstance(title, str) else said
+    if not isinstance(title, str):
+        return said
+    named = Text(title)  # words: settings
+    return replace(said, values={**said.values, "title": named})
 
 
 def draft(key: str) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from typing import Any
 
 import streamlit as st
 
+from app.format import ago
 from app.page import Door, card, empty_state, fact_grid, go, guarded, header, plain, trouble, workspace
-from app.sizes import ago, bytes_text, count_text
+from app.sizes import bytes_text, count_text
 from app.uploader import uploader
 from app.words import _, say
 from platform_core.algorithms.registry import algorithms
+from platform_core.clock import now
 from platform_core.datasets import service as datasets
 from platform_core.datasets.formats import FORMATS
 from platform_core.datasets.needs import NEEDS, fitting
@@ -66,7 +68,7 @@ def entry(info: DatasetInfo) -> None:
             st.caption(f"{format_title(report)} · {_('{n} rows', n=count_text(report.rows))}")
         bad = report.rows - report.good_rows if report is not None else 0
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"{bytes_text(info.size_bytes)} · {ago(info.modified)}")
+            st.caption(f"{bytes_text(info.size_bytes)} · {ago(now() - info.modified)}")
             if bad:
                 st.badge(_("{n} rows with problems", n=count_text(bad)), icon=":material/warning:", color="orange")
 
@@ -139,7 +141,7 @@ def trash() -> None:
     with st.expander(_("Trash ({n})", n=len(entries)), icon=":material/delete:"):
         for gone in entries:
             with st.container(horizontal=True, vertical_alignment="center"):
-                line = f"{plain(gone.name)} · {bytes_text(gone.size_bytes)} · {ago(gone.deleted_at)}"
+                line = f"{plain(gone.name)} · {bytes_text(gone.size_bytes)} · {ago(now() - gone.deleted_at)}"
                 st.markdown(line, width="stretch")
                 if st.button(_("Restore"), key=f"restore.{gone.id}"):
                     with guarded():
@@ -150,7 +152,7 @@ def trash() -> None:
 def detail(name: str) -> None:
     """One dataset: what it holds, what is wrong, what it is good for, and its rows."""
     info = datasets.get(workspace().home, name)
-    with header(name, _("Added {ago} · {size}", ago=ago(info.modified), size=bytes_text(info.size_bytes))):
+    with header(name, _("Added {ago} · {size}", ago=ago(now() - info.modified), size=bytes_text(info.size_bytes))):
         if st.button(_("All datasets"), icon=":material/arrow_back:", key="all-datasets"):
             go("datasets")
         if st.button(_("Delete"), icon=":material/delete:", key="delete"):

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any
 
-import plotly.graph_objects as go_plot
 import streamlit as st
-import yaml
 
+from app.format import ago
 from app.page import Door, card, empty_state, fact_grid, go, header, link, plain, workspace
-from app.sizes import ago, bytes_text, count_text
+from app.parameter_map import parameter_map, size_of
+from app.sizes import bytes_text, count_text
+from app.spec_text import to_yaml
 from app.words import _
 from platform_core.algorithms.registry import algorithms
+from platform_core.clock import now
 from platform_core.errors import Problem
 from platform_core.files import read_json
 from platform_core.jobs.spec import setting_of
-from platform_core.models.service import ModelInfo, list_models, read_headers
+from platform_core.models.service import Kind, ModelInfo, list_models, read_headers
 from platform_core.models.vocabulary import vocabulary_size
 
 CARDS = 24
 MOST_FILES = 200
-KINDS = {"model": "Model", "adapter": "Adapter", "tokenizer": "Tokenizer"}
-ICONS = {"model": "deployed_code", "adapter": "extension", "tokenizer": "token"}
+ICONS: dict[Kind, str] = {"model": "deployed_code", "adapter": "extension", "tokenizer": "token"}
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "F8_E4M3": 1}
-LAYER = "#6b7280"
-COLOURS = {"attention": "#2b88bd", "MLP": "#c65a1e", "norm": "#8a8f98", "embedding": "#00896a"}
 TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "F8_E4M3": "float8"}
-BLOCK = re.compile(r"^(?:model\.|transformer\.)?(?:layers|h|blocks)\.(\d+)\.(.+)$")
+
+
+def kind_word(kind: Kind) -> str:
+    return {"model": _("Model"), "adapter": _("Adapter"), "tokenizer": _("Tokenizer")}[kind]
 
 
 def listing() -> None:
@@ -50,11 +51,11 @@ def listing() -> None:
         )  # fmt: skip
         return
     with st.container(horizontal=True, vertical_alignment="bottom", key="models-filter"):
-        kinds = [k for k in KINDS if any(m.kind == k for m in library)]
+        kinds = [k for k in ICONS if any(m.kind == k for m in library)]
         wanted = st.text_input(_("Find"), type="search", placeholder=_("Find by name"), label_visibility="collapsed",
                                key="models.find", live=True, width=320) if len(library) > 6 else ""  # fmt: skip
         kind = st.segmented_control(
-            _("Kind"), kinds, format_func=lambda k: _(KINDS[k]), key="models.kind", label_visibility="collapsed"
+            _("Kind"), kinds, format_func=kind_word, key="models.kind", label_visibility="collapsed"
         ) if len(kinds) > 1 else None  # fmt: skip
     shown = [m for m in library if wanted.lower() in m.name.lower() and kind in (None, m.kind)]
     pages = -(-len(shown) // CARDS)
@@ -74,7 +75,7 @@ def entry(model: ModelInfo) -> None:
             go("models", ref=model.ref)
         st.caption(plain(" · ".join(short_facts(model))))
         origin = _("from a job") if model.job_id else _("in `models`")
-        st.caption(f"{bytes_text(model.size_bytes)} · {origin} · {ago(model.modified)}")
+        st.caption(f"{bytes_text(model.size_bytes)} · {origin} · {ago(now() - model.modified)}")
 
 
 def short_facts(model: ModelInfo) -> list[str]:
@@ -94,7 +95,7 @@ def types(model: ModelInfo) -> str:
 
 def family(model: ModelInfo) -> str:
     """The architecture without its class's ending, or the kind."""
-    return re.sub(r"(ForCausalLM|Model|LMHeadModel)$", "", model.architecture or "") or _(KINDS[model.kind])
+    return re.sub(r"(ForCausalLM|Model|LMHeadModel)$", "", model.architecture or "") or kind_word(model.kind)
 
 
 def detail(ref: str) -> None:
@@ -102,7 +103,7 @@ def detail(ref: str) -> None:
     model = next((m for m in list_models(workspace()) if m.ref == ref), None)
     if model is None:
         raise Problem("There is no model “{ref}” in the library: it was renamed or deleted, or its job was.", ref=ref)
-    line = " · ".join([_(KINDS[model.kind]), *short_facts(model)])
+    line = " · ".join([kind_word(model.kind), *short_facts(model)])
     with header(model.name, plain(line)):
         if st.button(_("All models"), icon=":material/arrow_back:", key="all-models"):
             go("models")
@@ -115,7 +116,7 @@ def detail(ref: str) -> None:
     titles = [_("Parameters"), _("Tensors ({n})", n=len(tensors)), _("Files"), _("Origin")]
     shares_tab, tensors_tab, files_tab, origin_tab = st.tabs(titles)
     with shares_tab:
-        shares(tensors)
+        parameter_map(tensors)
     with tensors_tab:
         tensor_table(tensors)
     with files_tab:
@@ -135,7 +136,7 @@ def facts(model: ModelInfo) -> list[tuple[str, str]]:
         (_("Vocabulary"), _("{n} tokens", n=f"{vocabulary:,}") if vocabulary else "–"),
         (_("Tokenizer"), _("yes") if model.has_tokenizer else _("none: copy its files into the folder")),
         (_("Chat template"), _("yes") if model.has_chat_template else _("none")),
-        (_("Changed"), ago(model.modified)),
+        (_("Changed"), ago(now() - model.modified)),
         (_("Reference"), model.ref),
     ]
     return found if model.kind != "tokenizer" else [f for f in found if f[1] != "–" and f[0] != _("Parameters")]
@@ -163,58 +164,6 @@ def actions(model: ModelInfo) -> None:
         ):
             go("new-job", kind=kind.name, **{pick: model.ref}, **({"start": "model"} if going_on else {}))
         first = False
-
-
-def shares(tensors: dict[str, dict[str, Any]]) -> None:
-    """Where the parameters are, as a map: area is the number of parameters."""
-    if not tensors:
-        st.caption(_("No weights here."))
-        return
-    total = sum(size_of(t) for t in tensors.values())
-    ids, labels, parents, values = ["all"], [_("all")], [""], [total]
-    sums: dict[tuple[str, ...], int] = {}
-    for name, tensor in tensors.items():
-        path = place_of(name)
-        for depth in range(1, len(path) + 1):
-            sums[path[:depth]] = sums.get(path[:depth], 0) + size_of(tensor)
-    for path, size in sums.items():
-        ids.append("/".join(path))
-        labels.append(path[-1])
-        parents.append("/".join(path[:-1]) or "all")
-        values.append(size)
-    colours = [LAYER, *(colour_of(path) for path in sums)]
-    texts = [f"{count_text(v)} · {v / total:.1%}" for v in values]
-    chart = go_plot.Figure(
-        go_plot.Treemap(
-            ids=ids, labels=labels, parents=parents, values=values, text=texts, branchvalues="total", maxdepth=3,
-            textinfo="label+text", hovertemplate="%{label}<br>%{text}<extra></extra>",
-            marker={"line": {"width": 1}, "colors": colours},
-        )
-    )  # fmt: skip
-    chart.update_layout(margin={"l": 0, "r": 0, "t": 4, "b": 0}, height=340)
-    st.plotly_chart(chart, key="shares", config={"displayModeBar": False})
-    st.caption(_("Area is the number of parameters; press a part to look inside."))
-
-
-def place_of(name: str) -> tuple[str, ...]:
-    """A tensor's place in the map: ("layer 3", "attention", "q_proj")."""
-    found = BLOCK.match(name)
-    if found is None:
-        return (re.sub(r"^model\.|\.weight$", "", name),)
-    part = found[2].removesuffix(".weight")
-    group = "attention" if "attn" in part or "attention" in part else "MLP" if "mlp" in part else "norm"
-    return (_("layer {n}", n=found[1]), group, part.split(".", 1)[-1] if group != "norm" else part)
-
-
-def colour_of(path: tuple[str, ...]) -> str:
-    """One colour for each role of weights, the same in every layer and on light and dark."""
-    if len(path) > 1:
-        return COLOURS[path[1]]
-    return COLOURS["embedding"] if "embed" in path[0] or "head" in path[0] else LAYER
-
-
-def size_of(tensor: dict[str, Any]) -> int:
-    return math.prod(tensor["shape"])
 
 
 def tensor_table(tensors: dict[str, dict[str, Any]]) -> None:
@@ -267,12 +216,13 @@ def lineage(model: ModelInfo) -> None:
         link("monitor", _("Open the job"), "monitoring", job=job)
     spec = record.get("spec")
     if isinstance(spec, dict):
-        for field in ("model", "tokenizer", "dataset"):
+        titles = {"model": _("Model"), "tokenizer": _("Tokenizer"), "dataset": _("Dataset")}
+        for field in titles:
             if spec.get(field):
                 page, key = ("datasets", "name") if field == "dataset" else ("models", "ref")
-                link(page, f"{_(field.capitalize())}: {spec[field]}", "arrow_back", **{key: str(spec[field])})
+                link(page, f"{titles[field]}: {spec[field]}", "arrow_back", **{key: str(spec[field])})
         with st.expander(_("Settings"), key="settings"):
-            st.code(yaml.safe_dump(spec, sort_keys=False, allow_unicode=True), language="yaml")
+            st.code(to_yaml(str(record.get("kind", "")), "", spec), language="yaml")
 
 
 if "ref" in st.query_params:

@@ -18,8 +18,6 @@ from platform_core.ids import new_id
 from platform_core.jobs import service as jobs
 from platform_core.jobs.messages import Finding
 
-ROLES = {"prepare": "Prepare", "train": "Train", "evaluate": "Evaluate"}
-VERBS = {"prepare": "Start", "train": "Start training", "evaluate": "Start evaluation"}
 ABOUT = ("kind", "clone", "lang", "name")
 NAME, YAML, TROUBLE, TOKEN, MADE = "new-job.name", "new-job.yaml", "new-job.trouble", "new-job.token", "new-job.made"
 
@@ -27,8 +25,8 @@ NAME, YAML, TROUBLE, TOKEN, MADE = "new-job.name", "new-job.yaml", "new-job.trou
 def cards() -> None:
     """Every kind of job as a card, by what it is for."""
     header(_("New job"), _("Choose what to do. Every kind starts from defaults that work on this machine."))
-    for role, title in ROLES.items():
-        st.markdown(f"##### {_(title)}")
+    for role, title in {"prepare": _("Prepare"), "train": _("Train"), "evaluate": _("Evaluate")}.items():
+        st.markdown(f"##### {title}")
         with st.grid(3, min_column_width=260):
             for kind in (a for a in algorithms().values() if a.role == role):
                 with card(f"kind-{kind.name}"):
@@ -90,7 +88,7 @@ def take_yaml(kind: str) -> None:
 def told() -> None:
     """What could not be taken over from an address or from YAML."""
     for finding in st.session_state.get(TROUBLE, []):
-        trouble(Problem(finding.text.template, **localised(finding.text).values))
+        trouble(localised(finding.text))
 
 
 def form_page(chosen: Algorithm) -> None:
@@ -120,7 +118,8 @@ def said_in_short(chosen: Algorithm, form: Form) -> None:
     """What still stands in the way of a start, where the button is."""
     missing = [chosen.spec.model_fields[n].title or n for f in form.findings if f.level == "missing" for n in f.fields]
     if missing:
-        st.caption(_("Needed first: {names}.", names=", ".join(plain(_(t)) for t in missing)))
+        names = [plain(_(title)) for title in missing]  # words: settings
+        st.caption(_("Needed first: {names}.", names=", ".join(names)))
     for finding in form.findings:
         if finding.level == "error":
             st.markdown(f":small[:red[:material/error: {plain(say(localised(finding.text)))}]]")
@@ -133,9 +132,10 @@ def said_in_short(chosen: Algorithm, form: Form) -> None:
 def buttons(chosen: Algorithm, form: Form) -> None:
     """Create, or create and start; however often they are pressed, one job is made."""
     stuck = form.spec is None
+    verbs = {"prepare": _("Start"), "train": _("Start training"), "evaluate": _("Start evaluation")}
     with st.container(horizontal=True, key="start-row"):
         start = st.button(
-            _(VERBS[chosen.role]),
+            verbs[chosen.role],
             type="primary",
             icon=":material/play_arrow:",
             disabled=stuck,
