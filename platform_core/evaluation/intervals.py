@@ -17,7 +17,8 @@ def wilson(hits: float, n: int, z: float = Z95) -> tuple[float, float]:
     share, z2 = hits / n, z * z
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return (low if hits > 0 else 0.0), (high if hits < n else 1.0)  # exact at the ends, where rounding leaves 1e-19
 
 
 def bootstrap_mean(values: Sequence[float], seed: int = 0, draws: int = 2000) -> tuple[float, float]:
