@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import model_validator
@@ -112,7 +113,9 @@ class GRPOSpec(TrainingSpec):
     def total_steps(self, rows: int | None = None) -> int | None:
         if self.max_steps is not None or rows is None:
             return self.max_steps
-        return self.steps_for(-(-rows * self.num_generations // self.batch_size))
+        # TRL leaves out the prompts that do not fill a last step.
+        prompts = self.batch_size * self.gradient_accumulation_steps // self.num_generations
+        return math.ceil(self.epochs * (rows // prompts))
 
     @model_validator(mode="after")
     def groups_fit(self) -> GRPOSpec:

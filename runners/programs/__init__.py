@@ -17,8 +17,10 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRL_EXPERIMENTAL_SILENCE": "1",
     "TRANSFORMERS_VERBOSITY": "error",
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
 }
-"""Read by the libraries when they are imported, so set before that."""
+"""Read by the libraries when they are imported, so set before that. The last one lets a warm parent ask for CUDA
+without starting it, which a fork would not survive."""
 
 HEAVY = (
     "trl.trainer.sft_trainer",
@@ -35,8 +37,9 @@ HEAVY = (
 def preload() -> None:
     """Import what the programs need (about 4 CPU seconds), so that children forked from here start at once.
 
-    Imports only: no thread, no tensor operation, hence nothing that a fork would break. What decides a result (seeds,
-    threads, environment) is set by each program's `main`, so that a forked run equals a cold one bit for bit.
+    Imports only: no Python thread and no tensor operation; the native threads of OpenBLAS and jemalloc know forks. What
+    decides a result (seeds, threads, environment) is set by each program's `main`, so that a forked run equals a cold
+    one bit for bit.
     """
     os.environ.update(ENVIRONMENT)
     for module in HEAVY:
@@ -46,6 +49,7 @@ def preload() -> None:
 def run_engine(folder: Path, verb: str) -> int:
     """Run the newest attempt in `folder` by `verb` of `runners/engines/<engine>/<kind>.py`; returns the exit code."""
     os.environ.update(ENVIRONMENT)
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # with more, the Trainer would start DataParallel
 
     def work(run: Run, report: Report) -> dict[str, object]:
         os.environ["OMP_NUM_THREADS"] = str(run.threads)

@@ -15,7 +15,7 @@ from platform_core.rewards.exact_match import exact_match, extract
 from runners.engines.hf.data import load_rows, prompt_text
 from runners.engines.hf.generate import generate
 from runners.engines.hf.model import load_model, load_tokenizer, save_lineage
-from runners.engines.hf.trainer import prepare, use_cpu
+from runners.engines.hf.trainer import pick_device, prepare
 from runners.job import Run, Stopped
 from runners.report import Report
 
@@ -59,7 +59,7 @@ def evaluate(run: Run, report: Report) -> dict[str, object]:
     tokenizer = load_tokenizer(run.paths["model"])
     rows = load_rows(run.paths["dataset"], "evaluation", report, limit=spec.max_rows)
     report.phase("loading the model")
-    model = load_model(run.paths["model"], tokenizer).to("cpu" if use_cpu("auto") else "cuda")
+    model = load_model(run.paths["model"], tokenizer).to(pick_device())
     prompts = [prompt_text(row["prompt"], tokenizer, run.paths["dataset"].name) for row in rows]
     questions = Questions(prompts, rows, spec, len(rows) * (int(spec.greedy) + spec.samples))
     result: dict[str, object] = {"n": len(rows)}

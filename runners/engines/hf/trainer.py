@@ -26,19 +26,19 @@ def prepare(run: Run) -> None:
     transformers_logging.disable_progress_bar()
 
 
-def use_cpu(device: str) -> bool:
-    """Whether to compute on the CPU; raises Problem when the wanted device is not there."""
+def pick_device(device: str = "auto") -> str:
+    """The device to compute on: cuda, mps or cpu; raises Problem when the wanted one is not there."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(device, True):
         raise Problem(
             "There is no {device} device here: set the device to auto or cpu.", fields=("device",), device=device
         )
-    return device == "cpu" or not any(there.values())
+    return device if device != "auto" else next((name for name, is_there in there.items() if is_there), "cpu")
 
 
 def training_arguments(run: Run, spec: TrainingSpec) -> dict[str, Any]:
     """The arguments that all TRL trainers share, from the spec."""
-    cpu = use_cpu(spec.device)
+    cpu = pick_device(spec.device) == "cpu"
     return {
         "output_dir": str(run.checkpoints / checkpoint.SAVING),
         "max_steps": spec.max_steps or -1,

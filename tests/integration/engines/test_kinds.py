@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from platform_core.algorithms.registry import algorithm
 from platform_core.metrics.reader import Reader
 from platform_core.models.architecture import FAMILIES, Architecture, parameter_count
 from tests.integration.engines.jobs import SIZES, TRAINING, forked, make_job
@@ -94,6 +95,18 @@ def test_grpo_shows_rollouts_whose_rewards_are_exact_match(
         assert sample["reward"] == float(answer == sample["reference"])
         assert {"prompt", "advantage", "length"} <= set(sample)
     reader.close()
+
+
+@pytest.mark.parametrize(("kind", "data", "rows"), [("sft", "sft", 96), ("grpo", "grpo", 32)])
+def test_epochs_take_the_steps_that_the_spec_foretells(
+    kind: str, data: str, rows: int, tmp_path: Path, files: dict[str, Path], taught: Path
+) -> None:
+    common = {"max_steps": None, "epochs": 1.5, "gradient_accumulation_steps": 3}
+    spec = {"sft": SFT | {"batch_size": 10}, "grpo": GRPO | {"batch_size": 12}}[kind] | common
+    job = make_job(tmp_path, kind, spec, model=taught, dataset=files[data])
+    assert forked(job) == 0, job.log
+    resolved = algorithm(kind).spec.model_validate(spec | {"model": "m", "dataset": "d"})
+    assert job.metrics["steps"] == resolved.total_steps(rows)
 
 
 def test_evaluation_keeps_every_answer_and_its_shares_follow_from_them(

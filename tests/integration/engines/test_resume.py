@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from platform_core.metrics.reader import Reader
+from runners.report import Report
 from tests.integration.engines.jobs import TRAINING, Job, ask_at, at_step, forked, make_job
 
 # 96 rows in batches of 8: 12 steps an epoch; 32 prompts, 4 a step: 8 steps an epoch. Pauses fall into the second one.
@@ -71,6 +72,27 @@ def test_a_wish_to_stop_on_the_last_step_lets_it_complete(tmp_path: Path, files:
     job = make_job(tmp_path / "job", "sft", {**spec, "max_steps": 3}, model=model, dataset=files[data])
     assert forked(job, ask_at(3, signal.SIGTERM)) == 0, job.log
     assert job.result["status"] == "completed"
+
+
+@pytest.mark.parametrize("kind", ["sft", "evaluate"])
+def test_a_wish_before_the_first_step_is_obeyed(kind: str, tmp_path: Path, files: dict[str, Path], model: Path) -> None:
+    spec = CASES["sft"][0] if kind == "sft" else {"max_new_tokens": 4}
+    data = files["sft" if kind == "sft" else "heldout"]
+    job = make_job(tmp_path / "job", kind, spec, model=model, dataset=data)
+
+    def asked_while_loading() -> None:
+        phase = Report.phase
+
+        def asked(self: Report, name: str) -> None:
+            phase(self, name)
+            if name == "loading the model":
+                signal.raise_signal(signal.SIGTERM)
+
+        Report.phase = asked  # type: ignore[method-assign]
+
+    assert forked(job, asked_while_loading) == 0, job.log
+    assert job.result["status"] == "stopped"
+    assert not (job.folder / "output").exists()
 
 
 def test_killed_while_saving_goes_on_from_the_whole_checkpoint(
