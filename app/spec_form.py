@@ -83,9 +83,19 @@ def spec_form(
     draft(key).update(values)
     given = {n: v for n, v in values.items() if v is not None or not fields[n].is_required()}
     spec, findings = (judge or (lambda v: validate(spec_class, v)))(given)
+    findings = [*findings, *between_fields(spec_class, given, findings)]
     for name, slot in slots.items():
         say_beside(slot, setting_of(fields[name], name), [f for f in findings if name in f.fields])
     return Form(given, spec, findings)
+
+
+def between_fields(spec_class: type[JobSpec], given: Mapping[str, Any], findings: Sequence[Finding]) -> list[Finding]:
+    """Errors between fields that Pydantic does not look for while another field is still empty."""
+    missing = [name for f in findings if f.level == "missing" for name in f.fields]
+    if not missing or any(f.level == "error" for f in findings):
+        return []
+    told = validate(spec_class, {**given, **dict.fromkeys(missing, "?")})[1]
+    return [f for f in told if f.level == "error" and not set(f.fields) & set(missing)]
 
 
 def ordered(spec_class: type[JobSpec]) -> list[str]:

@@ -19,7 +19,8 @@ from platform_core.jobs import service as jobs
 from platform_core.jobs.messages import Finding
 
 ABOUT = ("kind", "clone", "lang", "name")
-NAME, YAML, TROUBLE, TOKEN, MADE = "new-job.name", "new-job.yaml", "new-job.trouble", "new-job.token", "new-job.made"
+NAME, YAML, TROUBLE, SEEN = "new-job.name", "new-job.yaml", "new-job.trouble", "new-job.seen"
+TOKEN, MADE = "new-job.token", "new-job.made"
 
 
 def cards() -> None:
@@ -48,7 +49,7 @@ def start_values() -> None:
     if query == st.session_state.get("new-job.query"):
         return
     st.session_state["new-job.query"] = query
-    st.session_state.pop(TROUBLE, None)
+    forget()
     if "clone" in query:
         job = jobs.get(workspace(), query["clone"])
         st.query_params["kind"] = job.kind
@@ -69,7 +70,7 @@ def remember(findings: list[Finding]) -> None:
 def take_yaml(kind: str) -> None:
     """Fill the form from the YAML that was typed; the form keeps what it had when it can't be understood."""
     typed = st.session_state[YAML]
-    st.session_state.pop(TROUBLE, None)
+    forget()
     try:
         wanted, name, values = from_yaml(typed, kind)
         chosen = algorithm(wanted)
@@ -77,7 +78,7 @@ def take_yaml(kind: str) -> None:
     except Problem as problem:
         findings = [Finding("error", problem.text)]
     if findings:
-        st.session_state[TROUBLE], st.session_state["new-job.typed"] = findings, typed
+        remember(findings)
         return
     st.session_state[NAME] = name
     if wanted != kind:
@@ -85,10 +86,20 @@ def take_yaml(kind: str) -> None:
         st.session_state["new-job.query"] = {k: v for k, v in st.query_params.items() if k != "lang"}
 
 
-def told() -> None:
-    """What could not be taken over from an address or from YAML."""
-    for finding in st.session_state.get(TROUBLE, []):
+def told(kind: str) -> None:
+    """What could not be taken over from an address or from YAML, until the form changes."""
+    if TROUBLE not in st.session_state:
+        return
+    if st.session_state.setdefault(SEEN, dict(draft(kind))) != draft(kind):
+        forget()
+        return
+    for finding in st.session_state[TROUBLE]:
         trouble(localised(finding.text))
+
+
+def forget() -> None:
+    for key in (TROUBLE, SEEN):
+        st.session_state.pop(key, None)
 
 
 def form_page(chosen: Algorithm) -> None:
@@ -100,9 +111,11 @@ def form_page(chosen: Algorithm) -> None:
             st.rerun()
     left, right = st.columns([5, 3], gap="large")
     with left:
-        told()
+        place = st.container()
         choices = choices_for(workspace(), chosen)
         form = spec_form(chosen.spec, chosen.name, choices, lambda v: jobs.examine(workspace(), chosen.name, v))
+    with place:
+        told(chosen.name)
     with right, st.container(key="beside", gap="small"):
         with st.container(border=True, gap="small"):
             st.markdown(f"##### {_('What will happen')}")
@@ -168,7 +181,7 @@ def as_text(chosen: Algorithm, form: Form) -> None:
     values: dict[str, Any] = form.spec.model_dump(mode="json") if form.spec is not None else form.values
     yaml_tab, command_tab = st.tabs([_("YAML"), _("Command")])
     with yaml_tab:
-        if st.session_state.get("new-job.typed") is None or not st.session_state.get(TROUBLE):
+        if YAML not in st.session_state or TROUBLE not in st.session_state:
             st.session_state[YAML] = to_yaml(chosen.name, name, values)
         st.text_area(
             _("The job as YAML"), key=YAML, height=300, on_change=take_yaml, args=(chosen.name,),
