@@ -18,7 +18,7 @@ define bootstrap
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-fast lint format docs lock clean distclean
+.PHONY: help setup demo run test test-fast soak lint format docs lock clean distclean
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,11 @@ test: ## Run every test; installs what the tests need first
 test-fast: ## Run the tests that need no other process (under a minute)
 	$(bootstrap) --with python-tests
 	@$(PY) -m pytest tests/unit --durations=5
+
+soak: ## Kill supervisors and runners at random moments, 200 rounds (ROUNDS=200 SEED=0)
+	$(bootstrap) --with tests
+	@LATHE_KILL_ROUNDS=$(or $(ROUNDS),200) LATHE_KILL_SEED=$(SEED) \
+	  $(PY) -m pytest -s tests/integration/supervisor/test_kills.py
 
 lint: ## Check style, types, rooms, texts and that docs/reference is up to date
 	$(bootstrap) --with python-tests

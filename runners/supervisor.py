@@ -108,12 +108,11 @@ class Supervisor:
 
     def _order(self, job: Job) -> Order:
         try:
-            known = algorithm(job.kind)
-            program, light = known.program, known.role == "prepare"
+            program = algorithm(job.kind).program
         except Problem:  # a kind of another version: what runs is still looked after
-            program, light = "", False
+            program = ""
         folder = self.workspace.job_folder(job.id)
-        return Order(job.id, job.attempt, folder, program, self.capacity.share(job), light)
+        return Order(job.id, job.attempt, folder, program, self.capacity.share(job))
 
     def _write_progress(self) -> None:
         if not self.watcher.progress:

@@ -32,9 +32,9 @@ class Sweeper:
         self._wanted = threading.Event()
         threading.Thread(target=self._run, name="sweeper", daemon=True).start()
 
-    def clear_job(self, folder: Path, older_than: float = 0.0) -> int:
+    def clear_job(self, folder: Path, older_than: float | None = None) -> int:
         """Take every half-written part of a job that has no process out of sight; how many there were."""
-        found = [part for part in parts(folder) if _age(part) >= older_than]
+        found = [part for part in parts(folder) if older_than is None or _age(part) >= older_than]
         for part in found:
             self.aside.mkdir(parents=True, exist_ok=True)
             part.replace(self.aside / uuid.uuid4().hex)
@@ -56,7 +56,7 @@ class Sweeper:
         """Go through all job folders; what is younger than an hour, or belongs to a job with a process, stays."""
         shutil.rmtree(self.aside, ignore_errors=True)
         with reading(self.workspace.engine) as connection:
-            states = dict(connection.execute(select(jobs.c.id, jobs.c.state)).tuples().all())
+            states = {row.id: row.state for row in connection.execute(select(jobs.c.id, jobs.c.state))}
         for folder in sorted(self.workspace.jobs.iterdir()):
             if not is_id(folder.name) or not folder.is_dir():
                 continue

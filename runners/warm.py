@@ -25,10 +25,10 @@ from runners.attempt import Attempt
 from runners.keeper import keep
 
 
-def serve(line: socket.socket) -> None:
+def serve(line: socket.socket, what: str) -> None:
     """Load the libraries, then fork for each request until the supervisor is gone."""
     began, used = monotonic(), time.process_time()
-    preload()
+    preload(what)
     gc.collect()
     gc.freeze()  # so that a collection in a fork does not copy every page
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers need no parent
@@ -48,10 +48,12 @@ def serve(line: socket.socket) -> None:
             _say(line, {"folder": asked["folder"], "attempt": asked["attempt"], "pid": pid})
 
 
-def preload() -> None:
-    """Import what most runners import; a library that can't be imported fails in the runner that needs it."""
+def preload(what: str) -> None:
+    """Import what runners import, or only our own `frame`; what can't be imported fails in the runner that needs it."""
     try:
-        importlib.import_module("runners.programs").preload()
+        programs = importlib.import_module("runners.programs")
+        if what == "all":
+            programs.preload()
     except Exception as error:
         print(f"warm parent: preloading ended early: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
 
@@ -104,12 +106,14 @@ def _say(line: socket.socket, message: dict[str, object]) -> None:
 
 
 def main() -> int:
-    """`python -m runners.warm --line FD`."""
+    """`python -m runners.warm --line FD --preload all|frame`."""
     parser = argparse.ArgumentParser(prog="runners.warm")
     parser.add_argument("--line", type=int, required=True)
-    with socket.socket(fileno=parser.parse_args().line) as line:
+    parser.add_argument("--preload", choices=["all", "frame"], default="all")
+    given = parser.parse_args()
+    with socket.socket(fileno=given.line) as line:
         try:
-            serve(line)
+            serve(line, given.preload)
         except (BrokenPipeError, ConnectionResetError):
             return 0
     return 0

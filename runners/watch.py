@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,10 @@ class Watcher:
             self._settle(job, watch, sight.exit or Exit())
 
     def fail_unbegun(self, job: Job, order: Order, trouble: Text) -> None:
-        """End an attempt that could not be launched."""
-        if self.launcher.cancel(order):
-            self._end_unbegun(job, trouble)
+        """End an attempt whose launch raised an error, so that no process was started."""
+        with suppress(OSError):
+            self.launcher.cancel(order)
+        self._end_unbegun(job, trouble)
 
     def forget_all_but(self, keys: set[tuple[str, int]]) -> None:
         """Drop what is remembered of attempts that are over."""

@@ -6,7 +6,6 @@ import importlib
 import pkgutil
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Literal
 
 from platform_core.errors import Problem
@@ -40,7 +39,7 @@ class Algorithm:
 def algorithms() -> dict[str, Algorithm]:
     """All kinds by name, in the order in which people meet them."""
     found = []
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+    for module in pkgutil.iter_modules(importlib.import_module(__package__).__path__):
         declared = getattr(importlib.import_module(f"{__package__}.{module.name}"), "ALGORITHM", None)
         if isinstance(declared, Algorithm):
             found.append(declared)

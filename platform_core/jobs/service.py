@@ -18,7 +18,7 @@ from platform_core.algorithms.registry import algorithm
 from platform_core.clock import now
 from platform_core.database.engine import reading, writing
 from platform_core.datasets import service as datasets
-from platform_core.errors import Problem
+from platform_core.errors import Problem, text
 from platform_core.files import write_json, write_whole
 from platform_core.ids import is_id, new_id
 from platform_core.jobs import store
@@ -173,8 +173,9 @@ def stop(workspace: Workspace, job_id: str, actor: str = "") -> Job:
     job, actor = get(workspace, job_id), actor or current_user()
     _not_in_trash(job)
     with writing(workspace.engine) as connection:
+        waited = text("Stopped by {who} while it waited.", who=actor)
         done = store.change_state(
-            connection, job.id, ("pending", "queued", "paused"), "stopped", actor
+            connection, job.id, ("pending", "queued", "paused"), "stopped", actor, waited
         ) or store.change_state(connection, job.id, ("starting", "running", "pausing"), "stopping", actor)
     if not done and job.state in STOPPABLE:
         return get(workspace, job.id)
@@ -203,7 +204,9 @@ def delete(workspace: Workspace, job_id: str, actor: str = "") -> Job:
         now_there = store.get_job(connection, job.id)
         if now_there is None or now_there.state not in DELETABLE:
             raise Problem("“{name}” has just changed: look again, then delete it.", name=job.name)
-        store.update_job(connection, job.id, deleted_at=at, **({"state": "pending"} if job.state == "queued" else {}))
+        if now_there.state == "queued":
+            store.change_state(connection, job.id, ("queued",), "pending", actor or current_user())
+        store.update_job(connection, job.id, deleted_at=at)
         folder, target = workspace.job_folder(job.id), workspace.trash / "jobs" / job.id
         if folder.exists():
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ALREADY = 3
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
+_started: list[subprocess.Popen[bytes]] = []
+"""Our children, so that a dead one is waited for and does not stay in the process table."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def _start(home: Path) -> subprocess.Popen[bytes]:
     path = [str(ROOT), *(p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != str(ROOT))]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "PLATFORM_HOME": str(home)}
     with (home / LOG).open("ab") as log:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-P", "-m", "runners.supervisor", "--home", str(home)],
             env=environment,
             cwd=home,
@@ -117,6 +119,8 @@ def _start(home: Path) -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,
         )
+    _started[:] = [earlier for earlier in _started if earlier.poll() is None] + [process]
+    return process
 
 
 def _last_line(home: Path) -> str:

@@ -21,8 +21,6 @@ class Order:
     folder: Path
     program: str
     threads: int
-    light: bool = False
-    """Needs few libraries, so that it starts from nothing about as fast as from the warm parent."""
 
     @property
     def attempt(self) -> Attempt:

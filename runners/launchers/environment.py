@@ -34,6 +34,7 @@ def runner_environment(home: Path, job_id: str, threads: int, given: Mapping[str
         "PYTHONPATH": os.pathsep.join(path),
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow's only thread: the warm parent forks
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_OFFLINE": "1",
         "HF_HOME": kept.get("HF_HOME") or str(home / "cache" / "huggingface"),

@@ -23,8 +23,8 @@ FIRST_REST, LONGEST_REST = 1.0, 300.0
 class ForkServer:
     """One warm parent, or the memory of one that died."""
 
-    def __init__(self, home: Path, output: Path) -> None:
-        self.home, self.output = home, output
+    def __init__(self, home: Path, output: Path, preload: str) -> None:
+        self.home, self.output, self.preload = home, output, preload
         self.ready = False
         self.pid: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -83,7 +83,16 @@ class ForkServer:
         ours, theirs = socket.socketpair()
         environment = runner_environment(self.home, "", threads=1)
         del environment["LATHE_JOB"]
-        command = [sys.executable, "-P", "-m", "runners.warm", "--line", str(theirs.fileno())]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "runners.warm",
+            "--line",
+            str(theirs.fileno()),
+            "--preload",
+            self.preload,
+        ]
         try:
             with theirs, self.output.open("ab") as output:
                 self._process = subprocess.Popen(
@@ -130,6 +139,7 @@ class ForkServer:
         self._rest = min(2 * self._rest, LONGEST_REST)
 
 
-def wanted() -> bool:
-    """Whether runners are forked from a warm parent: `LATHE_WARM=0` turns it off."""
-    return os.environ.get("LATHE_WARM", "1") != "0"
+def preloaded() -> str:
+    """What the warm parent loads, by `LATHE_WARM`: `all` (default), `frame` (our own part only) or `` (for 0)."""
+    chosen = os.environ.get("LATHE_WARM", "all")
+    return {"0": "", "frame": "frame"}.get(chosen, "all")

@@ -46,7 +46,8 @@ class Local:
 
     def __init__(self, home: Path, output: Path) -> None:
         self.home = home
-        self.warm = ForkServer(home, output) if fork_server.wanted() else None
+        preload = fork_server.preloaded()
+        self.warm = ForkServer(home, output, preload) if preload else None
         self._starts: dict[tuple[str, int], Start] = {}
         self._keepers: list[subprocess.Popen[bytes]] = []
         self._dead_since: dict[tuple[str, int], float] = {}
@@ -129,7 +130,7 @@ class Local:
             start.asked_at, start.asked_of = monotonic(), warm.pid
             return
         loading = warm.loading_seconds() if warm is not None else None
-        if loading is not None and loading < PATIENCE and not order.light:
+        if loading is not None and loading < PATIENCE:
             return
         try:
             start.keeper = self._start_keeper(start)

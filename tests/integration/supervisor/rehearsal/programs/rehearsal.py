@@ -1,0 +1,79 @@
+"""Runs a rehearsal. It notes in `twice` when another process does the same job at the same time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from threading import Event
+
+from platform_core.errors import Problem
+from runners.engines.hf import checkpoint
+from runners.job import Run, Stopped, run_job
+from runners.report import Report
+
+PIECES = 20
+
+
+def work(run: Run, report: Report) -> dict[str, object]:
+    spec = run.spec
+    alone = (run.folder / "alone").open("w")
+    try:
+        fcntl.lockf(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        (run.folder / "twice").touch()
+    if spec.deaf:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in range(spec.children):
+        subprocess.Popen(["sleep", "600"], start_new_session=number % 2 == 1)
+    run.checkpoints.mkdir(exist_ok=True)
+    whole = checkpoint.last_whole(run.checkpoints)
+    begin = int(whole.name.removeprefix("step-")) if whole else 0
+    if begin:
+        report.resume_at(begin)
+    for step in range(begin + 1, spec.steps + 1):
+        Event().wait(spec.step_seconds)
+        report.metrics(step, {"loss": 1 / step, "worst": float("nan")})
+        report.progress(step, spec.steps)
+        if report.wish or step % spec.save_every == 0:
+            save(run, step)
+        if report.wish:
+            raise Stopped
+    end(spec.end)
+    for number in range(PIECES):
+        (run.output / f"piece-{number}.json").write_text(json.dumps({"job": run.id, "number": number}))
+    return {"loss": 1 / spec.steps}
+
+
+def save(run: Run, step: int) -> None:
+    part = run.checkpoints / f".step-{step}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    for number in range(PIECES):
+        (part / f"piece-{number}.bin").write_bytes(os.urandom(4096))
+    checkpoint.complete(part, run.checkpoints, step, keep=2)
+
+
+def end(how: str) -> None:
+    if how == "error":
+        raise Problem("The rehearsal of {what} failed: try another.", what="errors")
+    if how == "exit":
+        print("CustomError: the lamp fell down", file=sys.stderr, flush=True)
+        os._exit(7)
+    if how == "no_result":
+        os._exit(0)
+    if how in ("segfault", "kill"):
+        signal.raise_signal(signal.SIGSEGV if how == "segfault" else signal.SIGKILL)
+
+
+def main(folder: Path) -> int:
+    return run_job(folder, work)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]).resolve()))
