@@ -10,7 +10,8 @@ groups, units and choices of all settings, kinds of job, data formats, states.
 A first argument that is no literal is allowed where it is one of
   - a conditional expression of literals: `_("Start" if new else "Go on")`,
   - the name of a text at the top of the same module: `NOT_JSON = "is not JSON"`,
-  - an attribute that the registry fills: `_(setting.title)`, `_(kind.summary)` (see REGISTERED),
+  - an attribute that the registry fills: `_(setting.title)`, `_(kind.summary)` (see REGISTERED), or the `template` of a
+    sentence that was collected where it was made,
   - any expression in a call that says which part of the registry its text comes from: `_(name)  # words: states`,
   - what a function in HANDS_ON passes on to it.
 `say(sentence)` takes sentences that were collected where they were made.
@@ -21,10 +22,12 @@ from __future__ import annotations
 import argparse
 import ast
 import fcntl
+import os
 import string
 import sys
 import typing
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,8 +43,8 @@ MARKS = {
     "platform_core.jobs.spec": {"cross_field"},
     "platform_core.datasets.samples": {"Unusable"},
 }
-"""Module → what it offers to mark a text; only names that come from there count (`text` is also a word of SQLAlchemy)."""
-REGISTERED = {"title", "help", "group", "unit", "summary", "holds", "takes", "state"}
+"""Module → what it offers to mark a text; only names that come from there count (SQLAlchemy has a `text`, too)."""
+REGISTERED = {"title", "help", "group", "unit", "summary", "holds", "takes", "state", "template"}
 SOURCES = ("settings", "algorithms", "formats", "states")
 HANDS_ON = {
     "app/words.py": {"_", "say", "translate"},
@@ -224,8 +227,7 @@ def read_catalogue(path: Path) -> Catalog:
 def update(found: Found, path: Path) -> tuple[int, int]:
     """Add the missing texts, drop the obsolete ones; how many of each. One writer at a time."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / ".zh.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with one_writer(path.parent):
         words = read_catalogue(path)
         obsolete = [m.id for m in words if m.id and m.id not in found.texts]
         missing = [key for key in found.texts if words.get(key) is None]
@@ -237,8 +239,20 @@ def update(found: Found, path: Path) -> tuple[int, int]:
     return len(missing), len(obsolete)
 
 
+@contextmanager
+def one_writer(folder: Path) -> Iterator[None]:
+    """Keep others who update the catalogue out for a moment."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def write_catalogue(words: Catalog, path: Path) -> None:
     """Write translations sorted and without dates, so that a diff shows only what was translated."""
+    words.fuzzy = False
     words.header_comment = (
         "# Chinese texts of lathe. The English text is the key; tools/check_words.py --update adds missing ones."
     )

@@ -9,7 +9,6 @@ from babel.messages.catalog import Catalog
 
 import check_words
 
-
 IMPORTS = "from app.words import _, say; from platform_core.errors import Problem, text; "
 IMPORTS += "from platform_core.jobs.spec import cross_field\n"
 
