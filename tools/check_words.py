@@ -1,7 +1,8 @@
 """Hold every text that people read against the catalogue `app/locale/zh.po`; `make lint` runs this.
 
     tools/check_words.py            list what is missing, obsolete or broken; exit code 1 when there is any
-    tools/check_words.py --update   add the missing texts with an empty translation, drop what is obsolete
+    tools/check_words.py --update   add the missing texts with an empty translation
+    tools/check_words.py --prune    drop the translations of texts that nothing says any more
 
 Texts come from two places. From the code: the literal first argument of `_()`, `say()`, `text()`, `Text()`, `Problem()`
 (and its kinds) and `cross_field()` in app, pages, platform_core and runners. From the live registry: titles, helps,
@@ -224,12 +225,12 @@ def read_catalogue(path: Path) -> Catalog:
         return read_po(file, locale="zh")
 
 
-def update(found: Found, path: Path) -> tuple[int, int]:
-    """Add the missing texts, drop the obsolete ones; how many of each. One writer at a time."""
+def update(found: Found, path: Path, prune: bool = False) -> tuple[int, int]:
+    """Add the missing texts, and with `prune` drop the obsolete ones; how many of each. One writer at a time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with one_writer(path.parent):
         words = read_catalogue(path)
-        obsolete = [m.id for m in words if m.id and m.id not in found.texts]
+        obsolete = [m.id for m in words if prune and m.id and m.id not in found.texts]
         missing = [key for key in found.texts if words.get(key) is None]
         for key in obsolete:
             words.delete(key)
@@ -275,7 +276,8 @@ def write_catalogue(words: Catalog, path: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Check or update; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--update", action="store_true", help="add missing texts, drop obsolete ones")
+    parser.add_argument("--update", action="store_true", help="add missing texts")
+    parser.add_argument("--prune", action="store_true", help="drop obsolete texts")
     parser.add_argument("--root", type=Path, default=ROOT, help="the repository")
     given = parser.parse_args(arguments)
     sys.path.insert(0, str(ROOT))
@@ -283,14 +285,14 @@ def main(arguments: list[str] | None = None) -> int:
     collect_code(given.root, found)
     collect_registry(found)
     path = given.root / CATALOGUE
-    if given.update:
-        added, dropped = update(found, path)
+    if given.update or given.prune:
+        added, dropped = update(found, path, given.prune)
         print(f"{path}: {added} texts added, {dropped} dropped")
     wrong = compare(found, read_catalogue(path))
     for line in wrong:
         print(line)
     if wrong:
-        print(f"{len(wrong)} texts to mend; tools/check_words.py --update adds what is missing to {CATALOGUE}")
+        print(f"{len(wrong)} texts to mend; tools/check_words.py --update adds what is missing, --prune drops the rest")
     return 1 if wrong else 0
 
 

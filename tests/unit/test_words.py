@@ -121,7 +121,8 @@ def test_update_adds_drops_and_keeps_what_is_translated(tmp_path: Path) -> None:
     found = check_words.Found()
     found.add("Kept", "a:1")
     found.add("New", "a:2")
-    assert check_words.update(found, path) == (1, 1)
+    assert check_words.update(found, path) == (1, 0)
+    assert check_words.update(found, path, prune=True) == (0, 1)
     words = check_words.read_catalogue(path)
     assert {m.id: m.string for m in words if m.id} == {"Kept": "留", "New": ""}
     assert path.read_text("utf-8").count("Creation-Date") == 0
