@@ -1,0 +1,155 @@
+"""Where a job stands: the facts in a row, its progress, what it waits for, why it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app.format import UNKNOWN, duration, number, remaining
+from app.page import guarded, link, plain, trouble
+from app.state import badge, word
+from app.words import _, say
+from platform_core.clock import now
+from platform_core.errors import Problem, Text, text
+from platform_core.jobs import service as jobs
+from platform_core.jobs import supervision
+from platform_core.jobs.states import ACTIVE
+from platform_core.jobs.store import Job
+from platform_core.metrics.forecast import seconds_left
+from platform_core.metrics.reader import Reader
+from platform_core.workspace.service import Workspace
+
+PHASES: dict[str, Text] = {
+    "starting": text("Starting"),
+    "reading the data": text("Reading the data"),
+    "loading the model": text("Loading the model"),
+    "tokenizing": text("Tokenizing"),
+    "measuring": text("Measuring"),
+    "saving": text("Saving"),
+}
+SPEEDS = {"tokens_per_second": text("Tokens/s"), "samples_per_second": text("Samples/s")}
+
+
+def live_progress(job: Job, run: Reader | None) -> dict[str, Any]:
+    """What the runner last told, fresher than the job's row; nothing of an earlier attempt."""
+    found: dict[str, Any] = dict(run.progress()) if run is not None else {}
+    told = found.get("updated_at")
+    if job.state in ACTIVE and isinstance(told, float) and told < (job.started_at or 0.0):
+        return dict(job.progress)
+    return {**job.progress, **found}
+
+
+def status(job: Job, path: Path) -> None:
+    """State, step, epoch, time and speed in one row, the progress below."""
+    with Reader(path) as run:
+        progress = live_progress(job, run)
+        latest = run.latest()
+        forecast = left(job, run, progress)
+    with st.container(
+        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="medium", key="status"
+    ):
+        badge(job)
+        for label, value in facts(job, progress, {k: v for k, (_step, v) in latest.items()}, forecast):
+            with st.container(gap=None, width="content", key=f"fact-{label}"):
+                st.caption(label)
+                st.markdown(plain(value))
+    st.progress(done_share(job, progress))
+
+
+def facts(job: Job, progress: Mapping[str, Any], latest: Mapping[str, float], forecast: str) -> list[tuple[str, str]]:
+    """Label and value of what is known of a job's course."""
+    found = [(_("Step"), steps(progress))]
+    epoch = progress.get("epoch")
+    if isinstance(epoch, int | float):
+        found.append((_("Epoch"), f"{epoch:.2f}"))
+    if job.started_at is not None:
+        found.append((_("Elapsed"), duration((job.finished_at or now()) - job.started_at)))
+    if job.state in ACTIVE:
+        found.append((_("Remaining"), forecast))
+    found += [(say(SPEEDS[name]), number(latest[name], 3)) for name in SPEEDS if name in latest]
+    return found
+
+
+def steps(progress: Mapping[str, Any]) -> str:
+    """ "340 / 1,000"."""
+    step, total = progress.get("step"), progress.get("total_steps")
+    if step is None:
+        return UNKNOWN
+    return f"{number(int(step))} / {number(int(total))}" if total else number(int(step))
+
+
+def left(job: Job, run: Reader, progress: Mapping[str, Any]) -> str:
+    """What is left in honest words: what is being done, or a forecast with its range."""
+    phase = progress.get("phase")
+    if job.state == "stopping":
+        return _("ends after this step")
+    if job.state == "starting" or (phase in PHASES and phase != "saving" and not progress.get("step")):
+        return say(PHASES[phase]) if phase in PHASES else word("starting")
+    if phase == "saving":
+        return say(PHASES["saving"])
+    total = progress.get("total_steps")
+    if not total or job.started_at is None:
+        return _("not known yet")
+    found = seconds_left(run, int(total), job.started_at, now())
+    return remaining(*found) if found is not None else _("not known yet")
+
+
+def done_share(job: Job, progress: Mapping[str, Any]) -> float:
+    """How much of a job is done, from 0 to 1."""
+    if job.state == "completed":
+        return 1.0
+    step, total = progress.get("step"), progress.get("total_steps")
+    return min(max(float(step) / float(total), 0.0), 1.0) if step and total else 0.0
+
+
+def why(workspace: Workspace, job: Job) -> None:
+    """Why a job failed, stopped or waits, with the way on; nothing for one that runs or is completed."""
+    if job.state == "failed":
+        reason = job.reason or text("The runner failed without a sentence: its log has the details.")
+        trouble(Problem(reason.template, **reason.values))
+        st.caption(_("Job {id}, attempt {n}", id=job.id, n=job.attempt))
+    elif job.state in ("stopped", "paused") and job.reason is not None:
+        st.info(plain(say(job.reason)), icon=":material/info:")
+    elif job.state == "pending":
+        st.info(_("This job has been made and waits for your start."), icon=":material/info:")
+    elif job.state == "queued":
+        with guarded():
+            waits(workspace, job)
+
+
+def waits(workspace: Workspace, job: Job) -> None:
+    """What a queued job waits for: other jobs, cores, or a supervisor."""
+    unmet = [needed for needed in jobs.needs(workspace, job.id) if needed.state != "completed"]
+    if unmet:
+        with st.container(border=True, key="waits", gap="xsmall"):
+            st.markdown(f":material/schedule: {_('Waits for the output of:')}")
+            for needed in unmet:
+                with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                    link("monitor", needed.name, "arrow_forward", job=needed.id)
+                    badge(needed)
+        return
+    st.info(plain(for_slots(workspace, job)), icon=":material/schedule:")
+
+
+def for_slots(workspace: Workspace, job: Job) -> str:
+    """The sentence about cores, or about the missing supervisor."""
+    if not supervision.is_alive(workspace.home):
+        return _("Nobody starts jobs right now: the supervisor is being started; if this stays, see Environment.")
+    active = jobs.list_jobs(workspace, states=list(ACTIVE))
+    if not active:
+        return _("Starts within a moment.")
+    taken = sum(other.cpu_slots for other in active)
+    return _(
+        "Waits for {n} free cores: {taken} are taken by {names}.",
+        n=job.cpu_slots,
+        taken=taken,
+        names=named(active),
+    )
+
+
+def named(found: Sequence[Job]) -> str:
+    """The names of a few jobs."""
+    return ", ".join(f"“{job.name}”" for job in found[:3]) + (" …" if len(found) > 3 else "")

@@ -1,0 +1,25 @@
+const make = (tag, name, text) => {
+  const node = document.createElement(tag);
+  if (name) node.className = name;
+  if (text !== undefined) node.textContent = text;
+  return node;
+};
+
+export default function ({ data, parentElement }) {
+  const root = parentElement.querySelector(".root"), text = JSON.stringify(data.records);
+  if (root.drawn === text) return;
+  root.drawn = text;
+  root.replaceChildren(...data.records.map(record => {
+    const card = make("article"), head = make("header"), list = make("dl");
+    if (record.mark) {
+      const mark = make("span", `badge ${record.mark.colour}`), icon = make("span", "icon", record.mark.icon);
+      icon.setAttribute("aria-hidden", "true");
+      mark.append(icon, record.mark.word);
+      head.append(mark);
+    }
+    head.append(...record.facts.map(fact => make("span", "fact", fact)));
+    for (const [label, value] of record.texts) list.append(make("dt", "", label), make("dd", "", value));
+    card.append(head, list);
+    return card;
+  }));
+}
