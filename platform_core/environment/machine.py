@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -59,10 +61,8 @@ def cpu_quota() -> float | None:
 def memory() -> Check:
     """Physical memory, or what a container gets of it."""
     total, free = psutil.virtual_memory().total, psutil.virtual_memory().available
-    try:
+    with contextlib.suppress(OSError, ValueError):
         total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    except (OSError, ValueError):
-        pass
     enough = total >= LEAST_MEMORY
     return Check(
         text("Memory"),
@@ -145,13 +145,12 @@ def nvidia() -> list[Check]:
         pynvml.nvmlShutdown()
 
 
-def _gpu(pynvml: object, index: int) -> Check:
-    nvml: object = pynvml
+def _gpu(nvml: Any, index: int) -> Check:
     name = text("GPU {index}", index=index)
     try:
-        handle = nvml.nvmlDeviceGetHandleByIndex(index)  # type: ignore[attr-defined]
-        memory = nvml.nvmlDeviceGetMemoryInfo(handle)  # type: ignore[attr-defined]
-        model = _words(nvml.nvmlDeviceGetName(handle))  # type: ignore[attr-defined]
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+        model = _words(nvml.nvmlDeviceGetName(handle))
     except Exception as error:
         hint = text(
             "The GPU does not answer; the kernel log (dmesg, Xid) tells why, and a reset or reboot brings it back."
