@@ -13,8 +13,8 @@ from app.words import _, language
 
 HTML = """
 <div class="drop">
-  <input type="file" id="pick" multiple>
-  <div class="rest"><label for="pick" class="button"></label><span class="hint"></span></div>
+  <input type="file" multiple tabindex="-1" aria-hidden="true">
+  <div class="rest"><button type="button" class="choose"></button><span class="hint"></span></div>
   <div class="busy" hidden>
     <div class="line"><span class="what"></span><button type="button" class="cancel"></button></div>
     <div class="track" role="progressbar" aria-valuemin="0" aria-valuemax="100"><div class="bar"></div></div>
@@ -39,7 +39,7 @@ _uploader = st.components.v2.component(
 def uploader(key: str) -> list[str]:
     """Draw the drop zone; the names of datasets whose upload has just ended well."""
     labels = {
-        ".button": _("Choose files"),
+        ".choose": _("Choose files"),
         ".hint": _("or drop them here: JSON Lines, JSON, CSV, Parquet, text; also .gz, .zst, .zip. Any size."),
         ".cancel": _("Cancel"),
         ".replace": _("Replace the old one"),

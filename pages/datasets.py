@@ -45,9 +45,9 @@ def listing() -> None:
             ],
         )  # fmt: skip
     else:
-        wanted = st.text_input(_("Find"), type="search", placeholder=_("Find by name"), label_visibility="collapsed",
+        find = st.text_input(_("Find"), type="search", placeholder=_("Find by name"), label_visibility="collapsed",
                                key="datasets.find", live=True) if len(found) > 6 else ""  # fmt: skip
-        shown = [d for d in found if wanted.lower() in d.name.lower()]
+        shown = [d for d in found if find.lower() in d.name.lower()]
         pages = -(-len(shown) // CARDS)
         page = st.pagination(pages, key="datasets.page") if pages > 1 else 1
         with st.grid(3, min_column_width=280):
@@ -99,6 +99,7 @@ def settle(names: list[str]) -> None:
     for name in names:
         with guarded():
             look(name)
+    st.session_state.pop(GONE, None)
     if len(names) == 1:
         go("datasets", name=names[0])
 
@@ -313,14 +314,21 @@ def confirm(name: str) -> None:
         with st.container(horizontal=True, horizontal_alignment="right"):
             if st.button(_("Keep it"), key="keep"):
                 st.rerun()
-            if st.button(_("Delete dataset"), type="primary", key="really-delete"):
-                st.session_state[GONE] = datasets.delete(workspace().home, name)
+            delete = _("Delete dataset")
+            if st.button(delete, type="primary", key="really-delete", on_click=remove, args=(name,)):
                 go("datasets")
 
     ask()
 
 
-if "name" in st.query_params:
-    detail(st.query_params["name"])
+def remove(name: str) -> None:
+    st.session_state[GONE] = datasets.delete(workspace().home, name)
+
+
+wanted = st.query_params.get("name")
+if wanted is not None and wanted == getattr(st.session_state.get(GONE), "name", None):
+    go("datasets")
+if wanted is not None:
+    detail(wanted)
 else:
     listing()

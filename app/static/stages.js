@@ -21,7 +21,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const dot = make("span", "dot");
     dot.append(make("span", "icon", stage.state.icon));
     dot.firstChild.setAttribute("aria-hidden", "true");
-    link.append(dot, make("span", "name", stage.name), make("span", "state", stage.state.word), make("span", "detail", stage.detail));
+    const state = make("span", "state", stage.state.word);
+    if (stage.detail) state.append(make("span", "detail", stage.detail));
+    link.append(dot, make("span", "name", stage.name), state);
     link.onclick = event => {
       if (event.metaKey || event.ctrlKey || event.shiftKey) return;
       event.preventDefault();

@@ -8,7 +8,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const find = s => parentElement.querySelector(s), root = find(".drop"), words = data.words;
   const state = root.state ??= { queue: [], done: [] };
   for (const [place, text] of Object.entries(words.labels)) find(place).textContent = text;
-  find("#pick").setAttribute("aria-label", words.labels[".button"]);
   const show = part => { for (const p of [".rest", ".busy", ".clash"]) find(p).hidden = p !== part; };
   const told = text => { find(".told").textContent = text; };
   const next = () => {
@@ -59,7 +58,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
     state.queue.push(...[...files].map(file => ({ file, name: safe(file.name) })));
     if (!find(".rest").hidden) next();
   };
-  find("#pick").onchange = e => { take(e.target.files); e.target.value = ""; };
+  find(".choose").onclick = () => find("input").click();
+  find("input").onchange = e => { take(e.target.files); e.target.value = ""; };
   find(".cancel").onclick = () => state.request?.abort();
   root.ondragover = e => { e.preventDefault(); root.classList.add("over"); };
   root.ondragleave = () => root.classList.remove("over");

@@ -1,0 +1,162 @@
+"""The journey of a person with data and a model of their own: upload, see it checked, fill the form, start."""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from platform_core.datasets import service as datasets
+from platform_core.jobs import service as jobs
+
+Server = Any
+Opened = Callable[..., None]
+
+
+@pytest.fixture(scope="session")
+def tiny_model(server: Server) -> str:
+    """A two-layer Llama with a byte-level tokenizer in the library."""
+    folder = server.workspace.models / "tiny-llama"
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    bpe.train_from_iterator(["1+1=2"], trainers.BpeTrainer(special_tokens=["<eos>"], initial_alphabet=alphabet))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<eos>", pad_token="<eos>")
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=64, tie_word_embeddings=True,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return "tiny-llama"
+
+
+@pytest.fixture
+def sums_file(tmp_path: Path) -> Path:
+    """Fifty sums, of which two rows are broken."""
+    rows = [json.dumps({"prompt": f"{a}+{a}=", "response": str(2 * a)}) for a in range(48)]
+    path = tmp_path / "my sums (1).jsonl"
+    path.write_text("\n".join([*rows, '{"prompt": "3+', '{"prompt": "4+4="}']) + "\n")
+    return path
+
+
+def test_upload_check_form_start(page: Page, server: Server, opened: Opened, tiny_model: str, sums_file: Path) -> None:
+    opened(page, "/datasets")
+    page.locator("input[type=file]").set_input_files(sums_file)
+    expect(page.get_by_role("heading", name="my-sums-1.jsonl")).to_be_visible()
+    expect(page.get_by_text("2 of 50 rows can't be used")).to_be_visible()
+    page.get_by_role("tab", name="Problems").click()
+    page.get_by_role("button", name="Train on it: SFT").click()
+    expect(page.get_by_role("heading", name="New job: SFT")).to_be_visible()
+    steps = page.get_by_label("Steps", exact=True)
+    steps.fill("3")
+    steps.press("Enter")
+    rate = page.get_by_label("Learning rate", exact=True)
+    rate.fill("1e5")
+    rate.press("Enter")
+    expect(page.locator(".st-key-sft-learning_rate").first).to_contain_text("did you mean 1e-5")
+    expect(page.get_by_role("button", name="Start training")).to_be_disabled()
+    rate.fill("1e-4")
+    rate.press("Enter")
+    start = page.get_by_role("button", name="Start training")
+    expect(start).to_be_enabled()
+    start.dblclick()
+    page.wait_for_url("**/monitor?job=*")
+    made = jobs.list_jobs(server.workspace, kinds=["sft"])
+    assert len(made) == 1, "two presses made more than one job"
+    assert made[0].spec["dataset"] == "my-sums-1.jsonl"
+    assert made[0].spec["max_steps"] == 3
+    assert made[0].state != "pending"
+
+
+def test_a_name_that_is_taken_can_be_kept_beside_the_old_one(
+    page: Page, server: Server, opened: Opened, tmp_path: Path
+) -> None:
+    file = tmp_path / "twice.jsonl"
+    for text in ("first", "second"):
+        file.write_text(json.dumps({"text": text}) + "\n")
+        opened(page, "/datasets")
+        page.locator("input[type=file]").set_input_files(file)
+        if text == "second":
+            page.get_by_role("button", name="Keep both").click()
+            expect(page.get_by_role("heading", name="twice-2.jsonl")).to_be_visible()
+        else:
+            expect(page.get_by_role("heading", name="twice.jsonl")).to_be_visible()
+    names = [d.name for d in datasets.list_datasets(server.home)]
+    assert {"twice.jsonl", "twice-2.jsonl"} <= set(names)
+
+
+def test_what_can_not_be_a_dataset_is_told_and_nothing_is_kept(
+    new_page: Callable[..., Page], server: Server, opened: Opened, tmp_path: Path
+) -> None:
+    page = new_page(tolerate="/api/upload/")
+    opened(page, "/datasets")
+    before = {p.name for p in (server.home / "datasets").iterdir()}
+    program = tmp_path / "program.exe"
+    program.write_bytes(b"MZ" + bytes(100))
+    empty = tmp_path / "empty.jsonl"
+    empty.write_bytes(b"")
+    for file, sentence in ((program, "has no ending of a data file"), (empty, "is empty")):
+        page.locator("input[type=file]").set_input_files(file)
+        expect(page.get_by_role("alert").filter(has_text=sentence)).to_be_visible()
+    assert {p.name for p in (server.home / "datasets").iterdir()} == before
+
+
+def test_the_uploader_can_be_reached_and_used_by_keyboard(page: Page, opened: Opened) -> None:
+    opened(page, "/datasets")
+    page.get_by_role("button", name="Choose files").focus()
+    with page.expect_file_chooser():
+        page.keyboard.press("Enter")
+
+
+def test_narrow_screens_do_not_scroll_sideways(new_page: Callable[..., Page], opened: Opened, tiny_model: str) -> None:
+    page = new_page(viewport={"width": 420, "height": 900}, color_scheme="dark")
+    for path in ("/datasets", "/models", f"/models?ref={tiny_model}", "/new-job", "/new-job?kind=pretrain"):
+        opened(page, path)
+        page.get_by_role("heading", level=1).wait_for()
+        width = page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth")
+        assert width <= 420, path
+
+
+def test_no_other_site_may_act_here(server: Server) -> None:
+    def status(path: str, method: str = "GET", **headers: str) -> int:
+        request = urllib.request.Request(server.url + path, method=method, headers=headers)
+        request.data = b"{}" if method == "PUT" else None
+        try:
+            return int(urllib.request.urlopen(request, timeout=10).status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    port = server.url.rsplit(":", 1)[1]
+    assert status("/api/health") == 200
+    assert status("/api/upload/x.jsonl", "PUT", Origin="http://elsewhere.example") == 403
+    assert status("/api/upload/x.jsonl", "PUT", Origin="null") == 403
+    assert status("/api/upload/x.jsonl", "PUT", **{"Sec-Fetch-Site": "cross-site"}) == 403
+    assert status("/", Host=f"rebound.example:{port}") == 403
+    assert status("/_stcore/host-config", Host=f"rebound.example:{port}") == 403
+    assert not (server.home / "datasets" / "x.jsonl").exists()
+
+
+def test_a_websocket_from_another_site_is_refused(server: Server) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+
+    def first_line(origin: str) -> str:
+        with socket.create_connection((host, int(port)), 10) as connection:
+            connection.sendall(
+                f"GET /_stcore/stream HTTP/1.1\r\nHost: {host}:{port}\r\nOrigin: {origin}\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+            )
+            return connection.recv(64).decode().splitlines()[0]
+
+    assert "101" in first_line(server.url)
+    assert "403" in first_line("http://elsewhere.example")
