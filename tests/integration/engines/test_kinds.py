@@ -97,6 +97,27 @@ def test_grpo_shows_rollouts_whose_rewards_are_exact_match(
     reader.close()
 
 
+@pytest.mark.parametrize(
+    ("kind", "data", "more", "metric"),
+    [
+        ("grpo", "grpo", {"kl_coef": 0.1, "loss_type": "dr_grpo"}, "kl"),
+        ("sft", "sft", {"dtype": "bfloat16", "gradient_checkpointing": True, "max_grad_norm": 0}, "grad_norm"),
+        ("sft", "sft", {"completion_only_loss": False, "lr_scheduler": "cosine", "device": "cpu"}, "loss"),
+        ("pretrain", "pretrain", {"start": "model", "max_length": 16}, "loss"),
+    ],
+)
+def test_settings_that_take_another_path(
+    kind: str, data: str, more: dict[str, object], metric: str, tmp_path: Path, files: dict[str, Path], taught: Path
+) -> None:
+    spec = {"sft": SFT, "grpo": GRPO, "pretrain": {**TRAINING, "batch_size": 4}}[kind] | {"max_steps": 3} | more
+    job = make_job(tmp_path, kind, spec, model=taught, dataset=files[data])
+    assert forked(job) == 0, job.log
+    with Reader(job.folder / "metrics.sqlite") as reader:
+        steps, values = reader.points(metric)
+    assert steps.tolist() == [1, 2, 3]
+    assert np.isfinite(values).all()
+
+
 @pytest.mark.parametrize(("kind", "data", "rows"), [("sft", "sft", 96), ("grpo", "grpo", 32)])
 def test_epochs_take_the_steps_that_the_spec_foretells(
     kind: str, data: str, rows: int, tmp_path: Path, files: dict[str, Path], taught: Path
