@@ -72,6 +72,16 @@ def publish(part: Path, target: Path) -> None:
     sync_folder(target.parent)
 
 
+def remove_whole(folder: Path) -> None:
+    """Delete a folder so that a reader sees all of it or nothing, also when we are killed half-way."""
+    old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.old")
+    try:
+        folder.replace(old)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def folder_size(folder: Path) -> int:
     """Bytes of all files below `folder`; files that vanish meanwhile count nothing."""
     total = 0

@@ -44,8 +44,8 @@ class Attempt:
 
     @property
     def token(self) -> str:
-        """What the environment of every process of this job holds."""
-        return f"LATHE_JOB={self.job_folder.name}"
+        """`NAME=value` that stands in the environment of every process that the attempt starts."""
+        return f"LATHE_ATTEMPT={self.job_folder.name}.{self.number}"
 
     def claimed(self) -> bool:
         return (self.folder / "claim").exists()

@@ -23,8 +23,8 @@ NOT_FOR_RUNNERS = ("PLATFORM_DATABASE_URL", "SSH_AUTH_SOCK", "PYTHONSTARTUP", "P
 LOGIN_IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
-def runner_environment(home: Path, job_id: str, threads: int, given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for one runner, made from ours: a runner needs no network, no database and no secret."""
+def runner_environment(home: Path, threads: int, given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for a runner, made from ours: it needs no network, no database and no secret."""
     found = dict(os.environ if given is None else given)
     kept = {k: v for k, v in found.items() if not SECRET.search(k) and k not in NOT_FOR_RUNNERS}
     path = [str(ROOT), *(p for p in kept.get("PYTHONPATH", "").split(os.pathsep) if p and p != str(ROOT))]
@@ -39,7 +39,6 @@ def runner_environment(home: Path, job_id: str, threads: int, given: Mapping[str
         "HF_DATASETS_OFFLINE": "1",
         "HF_HOME": kept.get("HF_HOME") or str(home / "cache" / "huggingface"),
         "PLATFORM_HOME": str(home),
-        "LATHE_JOB": job_id,
     }
 
 

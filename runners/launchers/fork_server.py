@@ -81,8 +81,7 @@ class ForkServer:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
-        environment = runner_environment(self.home, "", threads=1)
-        del environment["LATHE_JOB"]
+        environment = runner_environment(self.home, threads=1)
         command = [
             sys.executable,
             "-P",

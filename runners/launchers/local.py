@@ -57,7 +57,8 @@ class Local:
         return [*keeper, "--folder", str(order.folder), "--attempt", str(order.number), "--program", order.program]
 
     def launch(self, order: Order) -> None:
-        start = Start(order, runner_environment(self.home, order.job_id, order.threads))
+        own = dict([("LATHE_JOB", order.job_id), order.attempt.token.split("=", 1)])
+        start = Start(order, runner_environment(self.home, order.threads) | own)
         write_json(order.attempt.folder / "command.json", {"command": self.command(order), "folder": str(order.folder)})
         write_json(order.attempt.folder / "environment.json", redacted(start.environment))
         self._starts[order.job_id, order.number] = start

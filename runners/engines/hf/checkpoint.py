@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from platform_core.clock import now
-from platform_core.files import publish, read_json, write_json
+from platform_core.files import publish, read_json, remove_whole, write_json
 
 SAVING = ".saving.part"
 MARKER = "complete.json"
@@ -21,7 +21,7 @@ def complete(part: Path, checkpoints: Path, step: int, keep: int, tokens: int = 
     target = checkpoints / f"step-{step}"
     publish(part, target)
     for _, old in _numbered(checkpoints)[keep:]:
-        shutil.rmtree(old, ignore_errors=True)
+        remove_whole(old)
     return target
 
 
