@@ -12,6 +12,7 @@ import click
 from app.commands.options import Commands, verb, workspace
 from app.commands.printing import ago, plain, show, show_json
 from platform_core.clock import now
+from platform_core.errors import Problem
 from platform_core.jobs import supervision
 
 
@@ -48,6 +49,9 @@ def status(as_json: bool) -> int:
 def run(as_json: bool) -> None:
     """Be the supervisor, in the foreground, until Ctrl-C."""
     home = str(workspace().home)
+    found = supervision.status(workspace().home)
+    if found.alive:
+        raise Problem("A supervisor of {home} is running already (pid {pid}).", home=home, pid=found.pid)
     if as_json:
         show_json({"home": home, "pid": os.getpid()})
     sys.argv = ["lathe supervisor run", "--home", home]

@@ -187,6 +187,8 @@ def test_the_supervisor_starts_once_and_stops(home: Path) -> None:
     first = json.loads(lathe(home, "supervisor", "start", "--json").stdout)
     assert first["alive"] is True
     assert json.loads(lathe(home, "supervisor", "status", "--json").stdout)["pid"] == first["pid"]
-    assert lathe(home, "supervisor", "run").returncode == 3
+    again = lathe(home, "supervisor", "run")
+    assert again.returncode == 1
+    assert f"is running already (pid {first['pid']})" in again.stderr
     assert lathe(home, "supervisor", "stop").returncode == 0
     assert lathe(home, "supervisor", "status").returncode == 1
