@@ -106,7 +106,7 @@ class TrainingSpec(JobSpec):
     dtype: Literal["float32", "bfloat16"] = setting(
         "float32",
         title="Compute type",
-        help="float32 is exact on a CPU; bfloat16 halves memory on GPUs.",
+        help="bfloat16: mixed precision, faster with less activation memory on GPUs; weights stay float32.",
         group="Run",
         advanced=True,
     )

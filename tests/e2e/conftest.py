@@ -50,17 +50,22 @@ class Server:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("served")
-    home, output = folder / "workspace", folder / "server.log"
-    environment = {**os.environ, "PLATFORM_HOME": str(home), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "app.cli", "serve", "--port", "0"]
-    with output.open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    process, started = serve(folder / "workspace", folder / "server.log")
     try:
-        yield Server(address(process, output), home)
+        yield started
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
-        end_jobs(home)
+        end_jobs(started.home)
+
+
+def serve(home: Path, output: Path, port: int = 0) -> tuple[subprocess.Popen[bytes], Server]:
+    """Start `lathe serve` on a workspace and wait until it says where it is; what it says goes to `output`."""
+    environment = {**os.environ, "PLATFORM_HOME": str(home), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "app.cli", "serve", "--port", str(port)]
+    with output.open("wb") as log:
+        process = subprocess.Popen(command, cwd=output.parent, env=environment, stdout=log, stderr=log)
+    return process, Server(address(process, output), home)
 
 
 def address(process: subprocess.Popen[bytes], output: Path) -> str:
