@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.format import number
 from app.live_chart import HEIGHT, Line, Zoom, heat_figure, line_figure, live_chart, smoothed, zoom_of
-from app.metric_words import families, hint, title, unit
+from app.metric_words import families, hint, main_metrics, title, unit
 from app.page import guarded
 from app.words import _
 from platform_core.jobs.store import Job
@@ -26,6 +26,8 @@ BUCKETS = 600
 OUTSIDE = 150
 COLUMNS = 200
 """Steps of the heat map."""
+PLANNED = ("learning_rate", "epoch", "num_tokens")
+"""Metrics without noise: smoothing would only bend them."""
 UNITS = ((120.0, 1.0, "s"), (7200.0, 60.0, "min"), (math.inf, 3600.0, "h"))
 
 
@@ -66,11 +68,19 @@ def curves(job: Job, path: Path) -> None:
         latest = run.latest()
         clock = clock_of(run) if view.axis == "time" else None
         chosen = shown.get(view.family) or next(iter(shown.values()))
-        with st.grid(3 if len(chosen) > 2 else 2, min_column_width=320, gap="medium", key="curves"):
+        with st.grid(4 if len(chosen) == 4 else min(len(chosen), 3), min_column_width=230, gap="medium", key="curves"):
             for name in chosen:
                 with guarded():
                     metric(job, run, name, latest[name], view, clock)
         heat_map(job, run)
+
+
+def main_curve(job: Job, path: Path, key: str) -> None:
+    """Only the metric that matters most, for a page that shows more than one job. Raises Problem."""
+    with Reader(path) as run:
+        names = main_metrics(job.kind, run.names())
+        if names:
+            metric(job, run, names[0], run.latest()[names[0]], View("", 0.6, False, "step"), None, key)
 
 
 def controls(job: Job, shown: dict[str, list[str]]) -> View:
@@ -100,19 +110,21 @@ def controls(job: Job, shown: dict[str, list[str]]) -> View:
                 [False, True],
                 default=False,
                 required=True,
-                format_func=lambda on: _("Log") if on else _("Linear"),
+                format_func=lambda on: _("Logarithmic") if on else _("Linear"),
                 key="log",
             )
             smoothing = st.slider(
-                _("Smoothing"), 0.0, 0.99, 0.6 if job.kind != "evaluate" else 0.0, 0.01, key="smooth", width=180,
+                _("Smoothing"), 0.0, 0.99, 0.6, 0.01, key="smooth", width=180,
                 help=_("Weight of the exponential moving average; the raw line stays, pale. 0: no smoothing."),
             )  # fmt: skip
     return View(str(family), float(smoothing), bool(log), cast(Axis, axis or "step"))
 
 
-def metric(job: Job, run: Reader, name: str, latest: tuple[int, float], view: View, clock: Clock | None) -> None:
+def metric(
+    job: Job, run: Reader, name: str, latest: tuple[int, float], view: View, clock: Clock | None, key: str = ""
+) -> None:
     """One chart: newest value, band of minimum and maximum where points are summed up, exact points where zoomed."""
-    key = f"chart.{job.id}.{name}"
+    key = key or f"chart.{job.id}.{name}"
     curve = read_curve(run, name, window(zoom_of(key), view.axis, clock))
     x = curve.steps if clock is None else elapsed(curve.steps, clock)
     line = Line(
@@ -122,7 +134,7 @@ def metric(job: Job, run: Reader, name: str, latest: tuple[int, float], view: Vi
         colour=colour_of(job.id),
         low=None if curve.exact else curve.minimum,
         high=None if curve.exact else curve.maximum,
-        smooth=smoothed(curve.mean, view.smoothing) if view.smoothing and len(x) > 2 else None,
+        smooth=smoothed(curve.mean, view.smoothing) if view.smoothing and len(x) > 2 and name not in PLANNED else None,
     )
     bad = int(curve.bad.sum())
     live_chart(

@@ -48,15 +48,16 @@ def status(job: Job, path: Path) -> None:
         progress = live_progress(job, run)
         latest = run.latest()
         forecast = left(job, run, progress)
-    with st.container(
-        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="medium", key="status"
-    ):
+    found = facts(job, progress, {name: value for name, (_step, value) in latest.items()}, forecast)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="status"):
         badge(job)
-        for label, value in facts(job, progress, {k: v for k, (_step, v) in latest.items()}, forecast):
-            with st.container(gap=None, width="content", key=f"fact-{label}"):
-                st.caption(label)
-                st.markdown(plain(value))
-    st.progress(done_share(job, progress))
+        with st.grid(len(found), min_column_width=96, gap=("xsmall", "medium"), key="facts"):
+            for label, value in found:
+                with st.container(gap=None):
+                    st.caption(label)
+                    st.markdown(plain(value))
+    if job.state != "completed":
+        st.progress(done_share(job, progress))
 
 
 def facts(job: Job, progress: Mapping[str, Any], latest: Mapping[str, float], forecast: str) -> list[tuple[str, str]]:

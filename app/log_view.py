@@ -19,7 +19,7 @@ _view = st.components.v2.component(
 )
 
 
-def log_view(lines: Sequence[Line], stamp: str, *, key: str, empty: str = "", height: int = 480) -> None:
+def log_view(lines: Sequence[Line], stamp: str, *, key: str, empty: str = "", height: int = 430) -> None:
     """Show lines, each in the colour of its level; nothing is drawn anew while `stamp` stays."""
     shown = [[line.level, line.text] for line in lines]
     _view(key=key, data={"lines": shown, "stamp": stamp, "empty": empty, "height": height}, height=height)

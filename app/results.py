@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.format import UNKNOWN, number, share, share_interval
+import streamlit as st
+
+from app.format import number, share, share_interval
 from app.metric_words import hint, title, unit
 from app.table import Column, Row, table, words
 from app.words import _
@@ -27,6 +29,11 @@ class Score:
     @property
     def is_share(self) -> bool:
         return self.name.partition("/")[0] in SHARES or self.name in SHARES
+
+    def title_text(self) -> str:
+        """What it is called; a part of a score with its category."""
+        stem, slash, category = self.name.partition("/")
+        return f"{title(stem)} · {category}" if slash and stem in SHARES else title(self.name)
 
     def value_text(self) -> str:
         """The number as it is read, a share in per cent."""
@@ -67,12 +74,13 @@ def result_table(metrics: Mapping[str, Any], key: str) -> None:
         Row(
             score.name,
             {
-                "name": words(title(score.name), exact=hint(score.name)),
+                "name": words(score.title_text(), exact=hint(score.name)),
                 "value": words(score.value_text(), exact=str(score.value)),
-                "interval": words(score.interval_text() or UNKNOWN),
-                "n": words(number(score.n)),
+                "interval": words(score.interval_text()),
+                "n": words("" if score.n is None else number(score.n)),
             },
         )
         for score in found
     ]
-    table(columns, rows, key=key)
+    with st.container(width=760, key=f"{key}.box"):
+        table(columns, rows, key=key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +58,22 @@ def samples(job: Job, path: Path) -> None:
             else _("No samples: this job has shown none of its texts (yet).")
         )
         return
-    _records(key=f"samples.{job.id}", data={"records": [record(s) for s in found[:count]]})
+    record_cards([record(s) for s in found[:count]], key=f"samples.{job.id}")
     if len(found) > count and st.button(_("Show older ones"), icon=":material/expand_more:", key="samples.more"):
         st.session_state["samples.pages"] = count // PAGE + 1
         st.rerun(scope="fragment")
+
+
+def record_cards(records: Sequence[dict[str, Any]], *, key: str) -> None:
+    """Draw records as cards: `title`, `mark`, `facts` in the head, `texts` as pairs of label and text below."""
+    _records(key=key, data={"records": list(records)})
 
 
 def record(sample: Sample) -> dict[str, Any]:
     """One sample as records.js draws it."""
     data = sample.data
     facts = [_("step {n}", n=number(sample.step))]
-    facts += [say(text(FACTS[name].template, value=shown(data[name]))) for name in FACTS if data.get(name) is not None]
+    facts += [said(shown(data[name])) for name, said in FACTS.items() if data.get(name) is not None]
     known = [name for name in LABELS if data.get(name) is not None]
     others = [name for name in data if name not in LABELS and name not in FACTS and name != "correct"]
     texts = [[say(LABELS[name]), shown(data[name])] for name in known]

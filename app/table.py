@@ -28,12 +28,13 @@ _table = st.components.v2.component(
 
 @dataclass(frozen=True)
 class Column:
-    """One column: which cell of a row, its heading, how it is drawn, and a class of table.css for its looks."""
+    """One column: which cell of a row, its heading, how it is drawn, classes of table.css, a hint on its heading."""
 
     name: str
     label: str
     draw: Draw = "text"
     kind: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,10 @@ def _drawn(
     result = _table(
         key=key,
         data={
-            "columns": [{"name": c.name, "label": c.label, "draw": c.draw, "kind": c.kind or c.draw} for c in columns],
+            "columns": [
+                {"name": c.name, "label": c.label, "draw": c.draw, "kind": c.kind or c.draw, "hint": c.hint}
+                for c in columns
+            ],
             "rows": [{"id": r.id, "cells": r.cells, "label": r.label} for r in rows],
             "selectable": selectable,
             "chosen": list(chosen or ()),

@@ -127,7 +127,8 @@ def result_view(job: Job) -> None:
         st.caption(_("The result comes when the job has completed."))
         return
     result_table(metrics, key=f"result.{job.id}")
-    if job.state == "completed" and job.result.get("output"):
+    kind = algorithms().get(job.kind)
+    if job.result.get("output") and (kind is None or kind.role != "evaluate"):
         st.caption(_("Its output can be used as `job:{id}`.", id=job.id))
         link("models", _("See it in Models"), "deployed_code")
 

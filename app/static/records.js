@@ -11,6 +11,7 @@ export default function ({ data, parentElement }) {
   root.drawn = text;
   root.replaceChildren(...data.records.map(record => {
     const card = make("article"), head = make("header"), list = make("dl");
+    if (record.title) head.append(make("strong", "", record.title));
     if (record.mark) {
       const mark = make("span", `badge ${record.mark.colour}`), icon = make("span", "icon", record.mark.icon);
       icon.setAttribute("aria-hidden", "true");

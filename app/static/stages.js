@@ -12,11 +12,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const focused = [...list.children].findIndex(item => item.contains(parentElement.activeElement ?? document.activeElement));
   list.drawn = text;
   list.setAttribute("aria-label", data.label);
+  list.classList.toggle("one", data.stages.some(stage => stage.here));
   list.replaceChildren(...data.stages.map(stage => {
     const item = make("li", [stage.state.colour, stage.reached && "reached", stage.here && "here"].filter(Boolean).join(" "));
     const link = make("a");
     link.href = stage.href;
     link.title = stage.title;
+    link.setAttribute("aria-label", [stage.name, stage.state.word, stage.detail].filter(Boolean).join(", "));
     if (stage.here) link.setAttribute("aria-current", "step");
     const dot = make("span", "dot");
     dot.append(make("span", "icon", stage.state.icon));

@@ -97,6 +97,13 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
     open: id => setTriggerValue("open", id),
     choose: (id, on) => { on ? root.chosen.add(id) : root.chosen.delete(id); tell(); },
   };
+  const fold = () => root.classList.toggle("cards", root.clientWidth < 60 + 95 * root.columns);
+  root.columns = data.columns.length;
+  if (!root.watch) {
+    root.watch = new ResizeObserver(fold);
+    root.watch.observe(root);
+  }
+  fold();
   const heading = JSON.stringify(data.columns);
   if (root.heading !== heading) {
     root.heading = heading;
@@ -108,7 +115,11 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
       cell.append(box);
       head.append(cell);
     }
-    head.append(...data.columns.map(column => make("th", column.kind, column.label)));
+    head.append(...data.columns.map(column => {
+      const cell = make("th", column.kind, column.label);
+      if (column.hint) cell.title = column.hint;
+      return cell;
+    }));
   }
   const all = head.querySelector(".all");
   if (all) {
@@ -128,4 +139,5 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
     if (focus) made.querySelector(focus)?.focus();
   });
   while (body.children.length > data.rows.length) body.lastChild.remove();
+  return () => { if (!root.isConnected) root.watch.disconnect(); };
 }

@@ -1,0 +1,209 @@
+"""Jobs: all of them, found, started, stopped, deleted and brought back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from app.job_actions import clone_button, delete_button, do, refusals, start_button, stop_button, undo_bar
+from app.job_rows import job_columns, job_row
+from app.page import Door, empty_state, go, guarded, header, workspace
+from app.state import word
+from app.table import choice_table
+from app.words import _
+from platform_core.algorithms.registry import algorithms
+from platform_core.jobs import service as jobs
+from platform_core.jobs.states import ACTIVE, NEXT, State
+from platform_core.jobs.store import Job
+
+PAGE = 50
+BUSY, CALM = 2.0, 10.0
+TABLE = "jobs.table"
+SEARCH, STATES, KINDS, TRASH, AT = "jobs.q", "jobs.state", "jobs.kind", "jobs.trash", "jobs.page"
+FILTERS = {SEARCH: "q", STATES: "state", KINDS: "kind", TRASH: "trash", AT: "page"}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which jobs a person wants to see; all of it is in the page's address."""
+
+    search: str
+    states: tuple[State, ...]
+    kinds: tuple[str, ...]
+    trash: bool
+    page: int
+
+    @property
+    def narrows(self) -> bool:
+        return bool(self.search or self.states or self.kinds)
+
+    @property
+    def stamp(self) -> str:
+        return f"{self.search}|{self.states}|{self.kinds}|{self.trash}|{self.page}"
+
+
+def take_address() -> None:
+    """Fill the filters from the address when the page is opened or its address was changed."""
+    query = {name: st.query_params.get_all(name) for name in FILTERS.values()}
+    if query == st.session_state.get("jobs.address"):
+        return
+    st.session_state["jobs.address"] = query
+    kinds = algorithms()
+    st.session_state[SEARCH] = "".join(query["q"])[:200]
+    st.session_state[STATES] = [s for s in query["state"] if s in NEXT]
+    st.session_state[KINDS] = [k for k in query["kind"] if k in kinds]
+    st.session_state[TRASH] = query["trash"] == ["1"]
+    number = "".join(query["page"])
+    st.session_state[AT] = int(number) if number.isdigit() and number.isascii() and len(number) < 7 else 1
+
+
+def keep_address(page_stays: bool = False) -> None:
+    """Write the filters into the address; a new filter begins at the first page."""
+    if not page_stays:
+        st.session_state[AT] = 1
+    wanted = {
+        "q": st.session_state.get(SEARCH) or "",
+        "state": st.session_state.get(STATES) or [],
+        "kind": st.session_state.get(KINDS) or [],
+        "trash": "1" if st.session_state.get(TRASH) else "",
+        "page": str(st.session_state[AT]) if st.session_state.get(AT, 1) > 1 else "",
+    }
+    for name, value in wanted.items():
+        if value:
+            st.query_params[name] = value
+        elif name in st.query_params:
+            del st.query_params[name]
+    st.session_state["jobs.address"] = {name: st.query_params.get_all(name) for name in FILTERS.values()}
+
+
+def filters(counts: dict[State, int]) -> Filter:
+    """Search, states with their counts, kinds, trash."""
+    kinds = algorithms()
+    with st.container(horizontal=True, vertical_alignment="center", key="job-filters"):
+        search = st.text_input(
+            _("Search"), key=SEARCH, type="search", placeholder=_("Search name, id or kind"), live=True,
+            label_visibility="collapsed", on_change=keep_address,
+        )  # fmt: skip
+        chosen_kinds = st.multiselect(
+            _("Kind"), list(kinds), key=KINDS, format_func=lambda name: _(kinds[name].title),
+            placeholder=_("All kinds"), label_visibility="collapsed", on_change=keep_address, width=260,
+        )  # fmt: skip
+        trash = st.toggle(_("Trash"), key=TRASH, on_change=keep_address)
+    states: list[State] = []
+    if not trash:
+        there = [state for state in NEXT if counts.get(state) or state in st.session_state.get(STATES, ())]
+        states = st.pills(
+            _("State"), there, selection_mode="multi", key=STATES, on_change=keep_address,
+            format_func=lambda state: f"{word(state)} {counts.get(state, 0):,}", label_visibility="collapsed",
+        )  # fmt: skip
+    page = max(int(st.session_state.get(AT, 1)), 1)
+    return Filter(search or "", tuple(states or ()), tuple(chosen_kinds), bool(trash), page)
+
+
+def found(wanted: Filter, page: int) -> list[Job]:
+    """One page of jobs; the database does the searching."""
+    return jobs.list_jobs(
+        workspace(),
+        states=wanted.states or None,
+        kinds=wanted.kinds or None,
+        search=wanted.search,
+        deleted=wanted.trash,
+        limit=PAGE,
+        offset=(page - 1) * PAGE,
+    )
+
+
+def listing(busy: bool) -> None:
+    """Filters, actions and the table; drawn again every few seconds."""
+    take_address()
+    counts = jobs.count_jobs(
+        workspace(), kinds=st.session_state.get(KINDS) or None, search=st.session_state.get(SEARCH) or ""
+    )
+    if any(counts.get(state) for state in (*ACTIVE, "queued")) != busy:
+        st.rerun()
+    undo_bar(workspace())
+    refusals()
+    wanted = filters(counts)
+    total = sum(counts.get(state, 0) for state in (wanted.states or NEXT))
+    pages = max(-(-total // PAGE), 1)
+    page = min(wanted.page, pages) if not wanted.trash else wanted.page
+    shown = found(wanted, page)
+    if not shown and page == 1:
+        nothing(wanted)
+        return
+    with guarded():
+        rows(wanted, shown)
+    paging(wanted, len(shown), page, pages, total)
+
+
+def rows(wanted: Filter, shown: list[Job]) -> None:
+    """The actions for what is chosen, and the jobs."""
+    actions = st.container(horizontal=True, vertical_alignment="center", key="job-actions")
+    stamp = f"{wanted.stamp}|{st.session_state.get('jobs.cleared', 0)}"
+    opened, ids = choice_table(job_columns(), [job_row(job) for job in shown], key=TABLE, stamp=stamp, chosen=())
+    if opened is not None and not wanted.trash:
+        go("monitor", job=opened)
+    chosen = [job for job in shown if job.id in ids]
+    with actions:
+        st.caption(_("{n} chosen", n=len(chosen)) if chosen else _("Choose jobs to act on them"), width="content")
+        if wanted.trash:
+            if st.button(
+                _("Restore"), icon=":material/restore_from_trash:", disabled=not chosen, key="act.restore",
+                type="primary",
+            ):  # fmt: skip
+                do(workspace(), jobs.restore, chosen)
+                st.rerun()
+            return
+        start_button(workspace(), chosen, _("Start"), primary=False)
+        clone_button(chosen)
+        stop_button(workspace(), chosen)
+        delete_button(workspace(), chosen)
+
+
+def paging(wanted: Filter, shown: int, page: int, pages: int, total: int) -> None:
+    """Where the page is among all."""
+    if wanted.trash:
+        if shown == PAGE:
+            st.caption(_("The newest {n} of the trash: search for older ones.", n=PAGE))
+        return
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        first = (page - 1) * PAGE + 1
+        st.caption(
+            _("{first}–{last} of {total}", first=f"{first:,}", last=f"{first + shown - 1:,}", total=f"{total:,}")
+        )
+        if pages > 1:
+            if st.session_state.get(AT, 1) > pages:
+                st.session_state[AT] = pages
+            st.pagination(pages, key=AT, on_change=keep_address, kwargs={"page_stays": True})
+
+
+def nothing(wanted: Filter) -> None:
+    """What stands where no job is."""
+    if wanted.trash:
+        st.caption(_("The trash holds no job that fits.") if wanted.search else _("The trash is empty."))
+    elif wanted.narrows:
+        st.caption(_("No job fits these filters."))
+        if st.button(_("Clear the filters"), icon=":material/filter_alt_off:", key="jobs.clear"):
+            for name in ("q", "state", "kind", "page"):
+                st.query_params.pop(name, None)
+            st.rerun()
+    else:
+        empty_state(
+            _("No jobs yet"),
+            _("A job is one training, merge or evaluation. Begin with one of these."),
+            [
+                Door(
+                    _("New job"), _("Choose what to do and fill a short form."), "add_circle", "new-job", primary=True
+                ),
+                Door(_("Run the demo"), _("A small model learns to add, in about two minutes."), "play_circle", "home"),
+            ],
+        )
+
+
+with header(_("Jobs"), _("Everything that runs, waits or has ended.")):
+    if st.button(_("New job"), icon=":material/add:", type="primary", key="jobs.new"):
+        go("new-job")
+everything = jobs.count_jobs(workspace())
+lively = any(everything.get(state) for state in (*ACTIVE, "queued"))
+st.fragment(listing, run_every=BUSY if lively else CALM, key="jobs")(lively)
