@@ -23,8 +23,9 @@ class Gate:
 
     def __init__(self, app: ASGIApp, host: str) -> None:
         self.app = app
-        more = os.environ.get("PLATFORM_HOSTS", "").split(",")
-        self.names = {n.strip().lower() for n in ("localhost", host, socket.gethostname(), *more) if n.strip()}
+        more = os.environ.get("PLATFORM_HOSTS", "").lower().split(",")
+        self.proxies = {name.strip() for name in more if name.strip()}
+        self.names = {"localhost", host.lower(), socket.gethostname().lower()} | self.proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, or answer it here with 403."""
@@ -69,7 +70,7 @@ class Gate:
         parts = urlsplit(origin)
         if parts.scheme not in ("http", "https"):
             return False
-        return parts.netloc.lower() == host.lower() or name_of(parts.netloc) in self.names - {"localhost"}
+        return parts.netloc.lower() == host.lower() or name_of(parts.netloc) in self.proxies
 
 
 def name_of(netloc: str) -> str:

@@ -20,8 +20,6 @@ from platform_core.settings import home_folder
 from platform_core.workspace.service import open_workspace
 
 ROOT = Path(__file__).resolve().parents[1]
-WATCH_SECONDS = 10.0
-log = logging.getLogger("lathe.server")
 
 
 def serve(host: str = "127.0.0.1", port: int = 8501) -> int:
@@ -98,39 +96,13 @@ async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     quiet.setLevel(logging.WARNING)
     gc.collect()
     gc.freeze()  # Streamlit collects after reruns: over all imported modules that costs ten times the rerun itself
+    from app.watch import watch_supervisor
+
     watch = asyncio.create_task(watch_supervisor(home_folder()))
     yield {}
     watch.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await watch
-
-
-async def watch_supervisor(home: Path) -> None:
-    """See to it that a supervisor is alive, now and later; what goes wrong is in the log and on the pages."""
-    said = ""
-    while True:
-        problem = await asyncio.to_thread(ensure_supervisor, home)
-        if problem is not None and str(problem) != said:
-            log.error("%s", problem)
-        said = str(problem or "")
-        await asyncio.sleep(WATCH_SECONDS)
-
-
-def ensure_supervisor(home: Path) -> Problem | None:
-    """Start a supervisor unless one is alive; the reason when that did not work."""
-    try:
-        from platform_core.jobs import supervision
-
-        supervision.ensure(home)
-    except Problem as problem:
-        return problem
-    except Exception as error:
-        log.debug("supervisor", exc_info=error)
-        return Problem(
-            "The supervisor can't be started ({reason}): jobs wait until `lathe supervisor start` works.",
-            reason=str(error),
-        )
-    return None
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -12,12 +12,16 @@ from platform_core.datasets import service as datasets
 from platform_core.datasets.formats import FORMATS
 from platform_core.datasets.needs import NEEDS, fitting
 from platform_core.datasets.report import Report
+from platform_core.datasets.service import DatasetInfo
+from platform_core.errors import Problem
 from platform_core.jobs import service as jobs
 from platform_core.jobs.spec import Pick, setting_of
 from platform_core.jobs.states import ACTIVE, WAITING
 from platform_core.models.service import ModelInfo, list_models
 from platform_core.models.vocabulary import vocabulary_size
 from platform_core.workspace.service import Workspace
+
+SMALL = 4 * 2**20
 
 
 def choices_for(workspace: Workspace, chosen: Algorithm) -> dict[Pick, Sequence[Choice]]:
@@ -61,7 +65,7 @@ def dataset_choices(workspace: Workspace, family: str | None) -> list[Choice]:
     """Datasets by name, those in a fitting format first."""
     made = []
     for info in datasets.list_datasets(workspace.home):
-        report = info.report
+        report = info.report or small_report(workspace, info)
         usable = report is not None and (family is None or fitting(report.guesses, family) is not None)
         facts = [info.name]
         if report is not None:
@@ -74,6 +78,14 @@ def dataset_choices(workspace: Workspace, family: str | None) -> list[Choice]:
             facts += [bytes_text(info.size_bytes), _("not checked yet")]
         made.append(Choice(info.name, " · ".join(facts), usable and is_meant_for(report, family)))
     return sorted(made, key=lambda c: not c.fits)
+
+
+def small_report(workspace: Workspace, info: DatasetInfo) -> Report | None:
+    """The report of a dataset that nobody looked into, made now when that takes no time to speak of."""
+    try:
+        return datasets.report(workspace.home, info.name) if info.size_bytes <= SMALL else None
+    except Problem:
+        return None
 
 
 def is_meant_for(report: Report | None, family: str | None) -> bool:

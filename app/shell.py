@@ -16,6 +16,7 @@ if str(ROOT) not in sys.path:
 import streamlit as st  # noqa: E402
 
 from app.page import as_problem, page_file, trouble, workspace  # noqa: E402
+from app.watch import last_problem  # noqa: E402
 from app.words import LANGUAGES, _, language  # noqa: E402
 
 STATIC = Path(__file__).with_name("static")
@@ -63,6 +64,9 @@ with st.sidebar.container(key="sidebar-foot"):
     language_picker()
 try:
     workspace()
+    supervisor_trouble = last_problem()
+    if supervisor_trouble is not None:
+        trouble(supervisor_trouble)
     page.run()
 except Exception as error:
     trouble(as_problem(error))

@@ -24,7 +24,7 @@ from platform_core.jobs.spec import JobSpec, Pick, Setting, is_shown, setting_of
 
 LARGEST_INT = 2**53 - 1
 ON, OFF = ("true", "on", "yes", "1"), ("false", "off", "no", "0")
-MOST_SEGMENTS, MOST_LETTERS = 4, 18
+LETTER, SEGMENT, NARROW = 7.5, 28, 175  # pixels: what fits beside each other in one column
 Judge = Callable[[dict[str, Any]], tuple[JobSpec | None, list[Finding]]]
 
 
@@ -121,7 +121,7 @@ def grouped(
 def widget(name: str, field: FieldInfo, wkey: str, key: str, choices: Mapping[Pick, Sequence[Choice]]) -> Any:
     """The widget of one setting; the value in it, None when it is empty."""
     made, (kind, optional) = setting_of(field, name), plain_type(field)
-    unit = _(made.unit) if made.unit and made.unit != made.title.lower() else ""
+    unit = _(made.unit) if made.unit and made.unit not in made.title.lower() else ""
     common: dict[str, Any] = {
         "label": plain(_(made.title) + (f" ({unit})" if unit else "")),
         "help": plain(_(made.help)) or None,
@@ -138,7 +138,7 @@ def widget(name: str, field: FieldInfo, wkey: str, key: str, choices: Mapping[Pi
     if get_origin(kind) is Literal:
         names = list(get_args(kind))
         labels = {n: _(str((made.labels or {}).get(n, n))) for n in names}  # words: settings
-        if len(names) <= MOST_SEGMENTS and sum(len(t) for t in labels.values()) <= MOST_LETTERS:
+        if sum(LETTER * len(t) + SEGMENT for t in labels.values()) < NARROW:
             return st.segmented_control(
                 options=names, format_func=lambda n: plain(labels[n]), required=not optional, **common
             )

@@ -194,7 +194,7 @@ def summary(report: Report) -> None:
         best = report.guesses[0]
         st.caption(
             _(
-                "{why} ({share} of the rows looked at).",
+                "Read as {why}: {share} of the rows looked at fit.",
                 why=plain(say(best.why)).rstrip("\\."),
                 share=f"{best.share:.0%}",
             )
@@ -245,7 +245,7 @@ def rows(name: str, report: Report) -> None:
     columns: dict[str, Any] = {_("Row"): st.column_config.NumberColumn(width="small", format="%d")}
     for field in names:
         table[field] = [cell(row.value.get(field)) for row in found]
-        columns[field] = st.column_config.TextColumn()
+        columns[field] = st.column_config.TextColumn(width="large")
     chosen = st.dataframe(
         table, hide_index=True, key=f"table.{name}.{page}", on_select="rerun", selection_mode="single-row",
         column_config=columns, row_height=34, height="content",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -9,7 +10,7 @@ import streamlit as st
 from app.consequence import facts
 from app.page import card, fact_grid, go, header, link, plain, trouble, workspace
 from app.pickers import choices_for
-from app.spec_form import Form, draft, fill, localised, spec_form
+from app.spec_form import Choice, Form, draft, fill, localised, spec_form
 from app.spec_text import command_line, from_yaml, to_yaml
 from app.words import _, say
 from platform_core.algorithms.registry import Algorithm, algorithm, algorithms
@@ -17,6 +18,7 @@ from platform_core.errors import Problem
 from platform_core.ids import new_id
 from platform_core.jobs import service as jobs
 from platform_core.jobs.messages import Finding
+from platform_core.jobs.spec import Pick, setting_of
 
 ABOUT = ("kind", "clone", "lang", "name")
 NAME, YAML, TROUBLE, SEEN = "new-job.name", "new-job.yaml", "new-job.trouble", "new-job.seen"
@@ -121,24 +123,27 @@ def form_page(chosen: Algorithm) -> None:
             st.markdown(f"##### {_('What will happen')}")
             if form.spec is not None:
                 fact_grid(facts(workspace(), chosen, form.spec))
-            said_in_short(chosen, form)
+            said_in_short(chosen, form, choices)
             st.text_input(_("Name"), key=NAME, placeholder=_("made from the kind"), max_chars=200)
             buttons(chosen, form)
         as_text(chosen, form)
 
 
-def said_in_short(chosen: Algorithm, form: Form) -> None:
+def said_in_short(chosen: Algorithm, form: Form, choices: Mapping[Pick, Sequence[Choice]]) -> None:
     """What still stands in the way of a start, where the button is."""
-    missing = [chosen.spec.model_fields[n].title or n for f in form.findings if f.level == "missing" for n in f.fields]
+    missing = [
+        setting_of(chosen.spec.model_fields[n], n) for f in form.findings if f.level == "missing" for n in f.fields
+    ]
     if missing:
-        names = [plain(_(title)) for title in missing]  # words: settings
+        names = [plain(_(made.title)) for made in missing]
         st.caption(_("Needed first: {names}.", names=", ".join(names)))
     for finding in form.findings:
         if finding.level == "error":
             st.markdown(f":small[:red[:material/error: {plain(say(localised(finding.text)))}]]")
-    if missing and "Model" in missing:
+    picks = {made.pick for made in missing}
+    if "model" in picks and not choices.get("model"):
         link("new-job", _("No model yet? Pretrain a small one"), "menu_book", kind="pretrain")
-    if missing and "Dataset" in missing:
+    if "dataset" in picks and not choices.get("dataset"):
         link("datasets", _("No dataset yet? Add one"), "database")
 
 
