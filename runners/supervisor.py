@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import OperationalError
 
 from platform_core.algorithms.registry import algorithm
 from platform_core.clock import monotonic, now
@@ -115,12 +115,14 @@ class Supervisor:
         return Order(job.id, job.attempt, folder, program, self.capacity.share(job))
 
     def _write_progress(self) -> None:
-        if not self.watcher.progress:
-            return
-        with writing(self.workspace.engine) as connection:
-            for job_id, columns in self.watcher.progress.items():
-                store.update_job(connection, job_id, **columns)
+        for job in self._active:
+            if job.id in self.watcher.progress:
+                self._alone(job, self._write_progress_of)
         self.watcher.progress.clear()
+
+    def _write_progress_of(self, job: Job) -> None:
+        with writing(self.workspace.engine) as connection:
+            store.update_job(connection, job.id, **self.watcher.progress[job.id])
 
     def _move_queue(self) -> None:
         with reading(self.workspace.engine) as connection:
@@ -212,7 +214,8 @@ def open_patiently(home: Path) -> Workspace:
 
 
 def _of_database(error: Exception) -> bool:
-    return isinstance(error.__cause__, DBAPIError) or isinstance(error, DBAPIError | sqlite3.Error)
+    # locked, full or gone for all jobs alike; what it refuses of one job is that job's trouble
+    return any(isinstance(e, OperationalError | sqlite3.OperationalError) for e in (error, error.__cause__))
 
 
 def main(arguments: list[str] | None = None) -> int:

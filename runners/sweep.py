@@ -50,11 +50,11 @@ class Sweeper:
                 log.exception("the sweep ended early")
             while self._wanted.wait(EVERY):
                 self._wanted.clear()
-                shutil.rmtree(self.aside, ignore_errors=True)
+                self._delete_aside()
 
     def sweep(self) -> None:
         """Go through all job folders; what is younger than an hour, or belongs to a job with a process, stays."""
-        shutil.rmtree(self.aside, ignore_errors=True)
+        self._delete_aside()
         with reading(self.workspace.engine) as connection:
             states = {row.id: row.state for row in connection.execute(select(jobs.c.id, jobs.c.state))}
         for folder in sorted(self.workspace.jobs.iterdir()):
@@ -64,7 +64,14 @@ class Sweeper:
                 self._put_into_trash(folder)
             elif states[folder.name] not in ACTIVE and self.clear_job(folder, OLD):
                 log.info("swept half-written parts of %s", folder.name)
-        shutil.rmtree(self.aside, ignore_errors=True)
+        self._delete_aside()
+
+    def _delete_aside(self) -> None:
+        for path in self.aside.glob("*"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def _put_into_trash(self, folder: Path) -> None:
         if _age(folder) < OLD:

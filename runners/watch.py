@@ -162,7 +162,7 @@ class Watcher:
                 return {}, False
             main = queue.main_metric(job.kind)
             columns = {
-                "progress": progress,
+                "progress": queue.plain(progress),
                 "latest": queue.last_values(job.kind, run.latest()),
                 "sparkline": run.sparkline(main, SPARKLINE_POINTS) if main else [],
             }

@@ -163,7 +163,7 @@ def settle(
             if not store.change_state(connection, job.id, (came_from,), step, ACTOR, reason):
                 return False
             came_from = step
-    if not store.change_state(connection, job.id, (came_from,), to, ACTOR, reason, result=result, **columns):
+    if not store.change_state(connection, job.id, (came_from,), to, ACTOR, reason, result=plain(result), **columns):
         return False
     store.update_attempt(
         connection, job.id, job.attempt, ended_at=now(), exit_code=exit_code, signal=signal, outcome=to
@@ -204,4 +204,15 @@ def last_values(kind: str, latest: dict[str, tuple[int, float]]) -> dict[str, fl
     except Problem:
         first = []
     names = list(dict.fromkeys([*first, *sorted(latest)]))[:LATEST]
-    return {name: latest[name][1] if math.isfinite(latest[name][1]) else None for name in names}
+    return {name: plain(latest[name][1]) for name in names}
+
+
+def plain(value: Any) -> Any:
+    """The same value with None for every NaN and infinity in it: JSON knows neither, and some databases refuse them."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return value

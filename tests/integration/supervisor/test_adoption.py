@@ -193,7 +193,7 @@ def test_what_a_killed_run_left_half_written_is_swept(stage: Stage) -> None:
     assert (folder / ".output.2.part").is_dir()
     (trashed,) = (stage.workspace.trash / "orphans").iterdir()
     assert (trashed / "half").read_bytes() == b"x"
-    stage.until(lambda: not (stage.home / "cache" / "swept").exists())
+    stage.until(lambda: not list((stage.home / "cache" / "swept").iterdir()))
 
 
 def _age(path: Path, seconds: float) -> None:

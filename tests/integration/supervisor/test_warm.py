@@ -90,3 +90,15 @@ def test_forked_and_cold_runs_of_the_real_engine_give_the_same_model(new_stage: 
         digests.append(hashlib.sha256(weights.read_bytes()).hexdigest())
         stage.close()
     assert digests[0] == digests[1]
+
+
+def test_a_job_that_waits_for_the_parent_to_load_can_be_stopped(new_stage: Callable[..., Stage]) -> None:
+    stage = new_stage(LATHE_WARM="all")
+    job = stage.create(steps=1)
+    stage.start_supervisor()
+    stage.wait_for(job, "starting")
+    service.stop(stage.workspace, job.id, "ada")
+    assert str(stage.wait_for(job).reason) == "Stopped by ada before it began."
+    assert "warm parent ready" not in stage.log()
+    assert stage.attempt(job).is_void()
+    assert_true(stage, job)

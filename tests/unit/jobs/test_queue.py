@@ -137,7 +137,9 @@ def test_a_job_that_changed_meanwhile_is_not_settled(rows: Connection) -> None:
     assert store.change_state(rows, job_id, ("starting",), "stopping", "ada")
     assert not queue.settle(rows, seen, "failed", text("No."))
     assert queue.stopped_by(rows, job_id) == "ada"
-    assert queue.settle(rows, get(rows, job_id), "stopped", text("Yes."), exit_code=0)
+    result = {"metrics": {"loss": float("nan"), "per_layer": [1.0, float("inf")]}, "step": 3}
+    assert queue.settle(rows, get(rows, job_id), "stopped", text("Yes."), exit_code=0, result=result)
+    assert get(rows, job_id).result == {"metrics": {"loss": None, "per_layer": [1.0, None]}, "step": 3}
     (attempt,) = store.attempts_of(rows, job_id)
     assert (attempt.outcome, attempt.exit_code) == ("stopped", 0)
 
