@@ -42,6 +42,13 @@ class Problem(Exception):
         self.fields = fields
         super().__init__(template)
 
+    @classmethod
+    def of(cls, said: Text) -> Problem:
+        """The problem that a sentence made elsewhere speaks of."""
+        problem = cls(said.template)
+        problem.text = said
+        return problem
+
     def __str__(self) -> str:
         return str(self.text)
 

@@ -94,11 +94,21 @@ def seed_of(group: str) -> int:
 def _create(workspace: Workspace, seed: int) -> str:
     group = f"demo-{seed}-{new_id()}"
     made: dict[str, Job] = {}
-    for stage in stages(seed, write_datasets(workspace.home, seed)):
-        values = {k: _reference(v, made) for k, v in stage.spec.items()}
-        name = _label(stage.name, seed)
-        made[stage.name] = service.create(workspace, stage.kind, values, name=name, group=group)
+    try:
+        for stage in stages(seed, write_datasets(workspace.home, seed)):
+            values = {k: _reference(v, made) for k, v in stage.spec.items()}
+            name = _label(stage.name, seed)
+            made[stage.name] = service.create(workspace, stage.kind, values, name=name, group=group)
+    except BaseException:
+        _remove(workspace, list(made.values()))
+        raise
     return group
+
+
+def _remove(workspace: Workspace, jobs: list[Job]) -> None:
+    """Take the jobs of a demo that was never whole away, those that need others first."""
+    for job in reversed(jobs):
+        service.delete(workspace, job.id)
 
 
 def _queue(workspace: Workspace, group: str) -> None:
@@ -116,6 +126,8 @@ def _unfinished(workspace: Workspace, seed: int) -> str | None:
             continue
         jobs = demo_jobs(workspace, group)
         if len(jobs) < len(_recipe(seed)):
+            if all(j.state == "pending" for j in jobs.values()):  # killed while it was made
+                _remove(workspace, list(jobs.values()))
             continue
         if any(j.state != "completed" for j in jobs.values()):
             return group

@@ -12,6 +12,7 @@ from platform_core.errors import Problem, text
 from platform_core.jobs import store
 from platform_core.jobs.messages import Finding
 from platform_core.jobs.spec import JobSpec, Reference, references
+from platform_core.jobs.states import word
 from platform_core.models.architecture import training_bytes
 from platform_core.models.service import check_model
 from platform_core.workspace.service import Workspace
@@ -52,7 +53,7 @@ def _check_job_output(workspace: Workspace, reference: Reference) -> list[Findin
         raise Problem(
             "Job “{name}” is {state} and has no output: start it again first, or choose another.",
             name=job.name,
-            state=job.state,
+            state=word(job.state),
         )
     if job.state == "completed":
         check_model(workspace, reference.value, tokenizer_only=reference.pick == "tokenizer")

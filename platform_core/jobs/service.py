@@ -25,7 +25,7 @@ from platform_core.jobs import store
 from platform_core.jobs.check import check
 from platform_core.jobs.messages import Finding, validate
 from platform_core.jobs.spec import JobSpec, references, spec_hash
-from platform_core.jobs.states import DELETABLE, STARTABLE, STOPPABLE, State
+from platform_core.jobs.states import DELETABLE, STARTABLE, STOPPABLE, State, word
 from platform_core.jobs.store import Job
 from platform_core.models.service import model_path
 from platform_core.workspace.service import Workspace
@@ -157,14 +157,16 @@ def start(workspace: Workspace, job_id: str, actor: str = "") -> Job:
                     "“{name}” needs the output of “{needed}”, which is {state}: start that one first.",
                     name=job.name,
                     needed=needed if other is None else other.name,
-                    state="deleted" if other is None or other.deleted_at is not None else other.state,
+                    state=text("deleted") if other is None or other.deleted_at is not None else word(other.state),
                 )
         done = store.change_state(
             connection, job.id, STARTABLE, "queued", actor or current_user(), finished_at=None, result=None
         )
     job = get(workspace, job.id)
     if not done and job.state not in ("queued", "starting", "running", "completed"):
-        raise Problem("“{name}” is {state}: wait until that is over, then start it.", name=job.name, state=job.state)
+        raise Problem(
+            "“{name}” is {state}: wait until that is over, then start it.", name=job.name, state=word(job.state)
+        )
     return job
 
 
@@ -180,7 +182,7 @@ def stop(workspace: Workspace, job_id: str, actor: str = "") -> Job:
     if not done and job.state in STOPPABLE:
         return get(workspace, job.id)
     if not done and job.state != "stopping":
-        raise Problem("“{name}” is {state}: there is nothing to stop.", name=job.name, state=job.state)
+        raise Problem("“{name}” is {state}: there is nothing to stop.", name=job.name, state=word(job.state))
     return get(workspace, job.id)
 
 
@@ -189,7 +191,7 @@ def delete(workspace: Workspace, job_id: str, actor: str = "") -> Job:
     job = get(workspace, job_id)
     _not_in_trash(job)
     if job.state not in DELETABLE:
-        raise Problem("“{name}” is {state}: stop it first, then delete it.", name=job.name, state=job.state)
+        raise Problem("“{name}” is {state}: stop it first, then delete it.", name=job.name, state=word(job.state))
     at = now()
     with writing(workspace.engine) as connection:
         waiting = store.find_jobs(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from platform_core.errors import Text
+
 State = Literal[
     "pending", "queued", "starting", "running", "pausing", "paused", "stopping", "stopped", "completed", "failed"
 ]
@@ -28,3 +30,8 @@ ENDED: tuple[State, ...] = ("stopped", "completed", "failed")
 STARTABLE: tuple[State, ...] = ("pending", "paused", "stopped", "failed")
 STOPPABLE: tuple[State, ...] = ("pending", "queued", "starting", "running", "pausing", "paused")
 DELETABLE: tuple[State, ...] = ("pending", "queued", "paused", "stopped", "completed", "failed")
+
+
+def word(state: State) -> Text:
+    """A state inside a sentence, so that it is translated with it."""
+    return Text(state)  # words: states

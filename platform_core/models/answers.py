@@ -35,8 +35,7 @@ def answer(home: Path, models: dict[str, Path], prompt: str, max_new_tokens: int
     if not isinstance(data, dict):
         raise Problem("The models did not answer ({reason}): try again.", reason="the answering process ended")
     if "error" in data:
-        problem = Text.from_json(data["error"])
-        raise Problem(problem.template, **problem.values)
+        raise Problem.of(Text.from_json(data["error"]))
     return {str(k): str(v) for k, v in data["answers"].items()}
 
 

@@ -13,6 +13,7 @@ from platform_core.database.engine import reading
 from platform_core.errors import Problem
 from platform_core.files import folder_size, read_json
 from platform_core.jobs import store
+from platform_core.jobs.states import word
 from platform_core.security.paths import resolve_inside
 from platform_core.settings import allowed_roots
 from platform_core.workspace.service import Workspace
@@ -116,7 +117,7 @@ def model_path(workspace: Workspace, ref: str) -> Path:
         output = workspace.job_folder(job.id) / "output"
         if not output.is_dir():
             raise Problem(
-                "Job “{name}” ({id}) has no output yet: it is {state}.", name=job.name, id=job.id, state=job.state
+                "Job “{name}” ({id}) has no output yet: it is {state}.", name=job.name, id=job.id, state=word(job.state)
             )
         return output
     if "/" not in ref and not (workspace.models / ref).exists():
