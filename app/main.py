@@ -91,9 +91,8 @@ def application(host: str) -> Any:
 
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
-    quiet = logging.getLogger("uvicorn.access")  # Streamlit has just turned it on again
-    quiet.handlers.clear()
-    quiet.setLevel(logging.WARNING)
+    for name in ("uvicorn", "uvicorn.access", "uvicorn.error"):  # Streamlit has just made them talk again
+        logging.getLogger(name).setLevel(logging.WARNING)
     gc.collect()
     gc.freeze()  # Streamlit collects after reruns: over all imported modules that costs ten times the rerun itself
     from app.watch import watch_supervisor

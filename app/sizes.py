@@ -27,7 +27,13 @@ def count_text(n: float) -> str:
 
 def short(value: float) -> str:
     """A setting as people type it: 2e-5, 0.03, 1024."""
-    return re.sub(r"e([+-]?)0*(\d)", lambda m: f"e{m[1].removeprefix('+')}{m[2]}", f"{value:g}")
+    return tidy(f"{value:g}")
+
+
+def tidy(text: str) -> str:
+    """A number's text without the signs and zeros that nobody types: 2e-05 is 2e-5; other texts as they are."""
+    found = re.fullmatch(r"(-?[\d.]+e)([+-]?)0*(\d+)", text)
+    return f"{found[1]}{found[2].removeprefix('+')}{found[3]}" if found else text
 
 
 def typed(value: object) -> str:

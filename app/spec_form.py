@@ -16,7 +16,7 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from app.page import plain
-from app.sizes import short, typed
+from app.sizes import short, tidy, typed
 from app.words import _, say
 from platform_core.errors import Text
 from platform_core.jobs.messages import Finding, validate
@@ -184,11 +184,11 @@ def say_beside(slot: Any, made: Setting, findings: Sequence[Finding]) -> None:
 
 def localised(said: Text) -> Text:
     """A finding whose setting is named in the reader's language, too."""
+    values = {k: tidy(v) if isinstance(v, str) else v for k, v in said.values.items()}
     title = said.values.get("title")
-    if not isinstance(title, str):
-        return said
-    named = Text(title)  # words: settings
-    return replace(said, values={**said.values, "title": named})
+    if isinstance(title, str):
+        values["title"] = Text(title)  # words: settings
+    return replace(said, values=values)
 
 
 def draft(key: str) -> dict[str, Any]:

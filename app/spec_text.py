@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from app.sizes import typed
+from app.spec_form import default_of, ordered
 from platform_core.algorithms.registry import Algorithm
 from platform_core.errors import Problem
 from platform_core.jobs.spec import JobSpec
@@ -65,13 +66,14 @@ def load(text: str) -> Any:
         ) from error
 
 
-def command_line(chosen: Algorithm, name: str, spec: JobSpec) -> str:
-    """The command that makes and starts the same job: settings at their defaults are left out."""
+def command_line(chosen: Algorithm, name: str, spec: JobSpec, given: Mapping[str, Any]) -> str:
+    """The command that makes and starts the same job; `given` are the settings as typed, those at defaults left out."""
     words = ["lathe", "eval" if chosen.role == "evaluate" else "train", chosen.name]
     values = spec.model_dump(mode="json")
-    for field_name, field in type(spec).model_fields.items():
-        value, flag = values[field_name], field_name.replace("_", "-")
-        if not field.is_required() and value == field.get_default(call_default_factory=True):
+    for field_name in ordered(type(spec)):
+        field, value, flag = type(spec).model_fields[field_name], values[field_name], field_name.replace("_", "-")
+        default = default_of(field)
+        if not field.is_required() and default in (value, given.get(field_name, default)):
             continue
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")

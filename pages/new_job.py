@@ -195,7 +195,7 @@ def as_text(chosen: Algorithm, form: Form) -> None:
         st.caption(_("Edit and press Ctrl+Enter: the form follows."))
     with command_tab:
         if form.spec is not None:
-            st.code(command_line(chosen, name, form.spec), language="bash", wrap_lines=True)
+            st.code(command_line(chosen, name, form.spec, form.values), language="bash", wrap_lines=True)
             st.caption(_("The same job from a terminal. `--dry-run` checks it without starting."))
         else:
             st.caption(_("The command appears once the form is complete."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 from streamlit.testing.v1 import AppTest
 
+from app.cli import main
 from platform_core.algorithms import registry
 from platform_core.algorithms.sft import SFTSpec
 from platform_core.jobs import service as jobs
@@ -175,6 +177,19 @@ def test_bad_yaml_is_a_sentence_and_the_form_keeps_what_it_had(
     assert at.number_input(key="sft.batch_size").value == 8
     at.number_input(key="sft.batch_size").set_value(6).run()
     assert sentence not in unescaped(at)
+
+
+def test_the_command_makes_the_same_job(
+    opened: Open, workspace: Workspace, model: str, sums: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"max_steps": "5", "learning_rate": "1.25e-4", "completion_only_loss": "false", "epochs": "2"}
+    at = opened("new_job", kind="sft", model=model, dataset=sums, **given)
+    command = shlex.split(at.code[0].value)
+    assert "--cpu-slots" not in command
+    shown = yaml.safe_load(at.text_area(key="new-job.yaml").value)
+    capsys.readouterr()
+    assert main([*command[1:], "--dry-run"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["spec"] == shown["spec"]
 
 
 def test_what_was_typed_outlives_a_change_of_page(opened: Open, workspace: Workspace, model: str, sums: str) -> None:
