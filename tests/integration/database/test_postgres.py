@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 
 from platform_core.clock import monotonic
 from platform_core.database.engine import writing
-from platform_core.jobs import service, store
+from platform_core.jobs import service, store, supervision
+from platform_core.jobs.states import ENDED
 from platform_core.workspace.service import open_workspace
 
 
@@ -82,3 +84,25 @@ def test_jobs_live_on_postgresql(postgres_url: str, tmp_path: Path, monkeypatch:
     again = open_workspace(tmp_path, busy_seconds=1)
     assert service.get(again, first.id).state == "starting"
     again.engine.dispose()
+
+
+def test_a_supervisor_runs_jobs_from_postgresql(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLATFORM_DATABASE_URL", postgres_url)
+    monkeypatch.setenv("LATHE_WARM", "0")
+    workspace = open_workspace(tmp_path)
+    (workspace.datasets / "t.jsonl").write_text('{"text": "one two one two"}\n' * 30)
+    job = service.create(workspace, "tokenizer", {"dataset": "t.jsonl"}, start=True)
+    supervision.ensure(workspace.home)
+    deadline = monotonic() + 120
+    try:
+        while service.get(workspace, job.id).state not in ENDED:
+            assert monotonic() < deadline, (workspace.home / "supervisor.log").read_text()
+            time.sleep(0.1)
+    finally:
+        supervision.stop(workspace.home)
+    job = service.get(workspace, job.id)
+    assert job.state == "completed", job.reason
+    assert (workspace.job_folder(job.id) / "output" / "tokenizer.json").is_file()
+    workspace.engine.dispose()
