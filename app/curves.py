@@ -80,7 +80,7 @@ def main_curve(job: Job, path: Path, key: str) -> None:
     with Reader(path) as run:
         names = main_metrics(job.kind, run.names())
         if names:
-            metric(job, run, names[0], run.latest()[names[0]], View("", 0.6, False, "step"), None, key)
+            metric(job, run, names[0], run.latest()[names[0]], View("", 0.0, False, "step"), None, key)
 
 
 def controls(job: Job, shown: dict[str, list[str]]) -> View:

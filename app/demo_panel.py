@@ -35,14 +35,16 @@ def begin() -> NoReturn:
     """Queue the demo and go where it can be watched."""
     made = demo.start_demo(workspace(), SEED)
     first = next((job for job in made if job.state != "completed"), made[-1])
-    go("monitor", job=first.id)
+    go("monitor", job=first.id, follow="1")
 
 
 def demo_panel(place: Workspace, group: str) -> None:
     """The newest demo: its stages, and its curve while it runs or its result once it is finished."""
     stages = demo.demo_jobs(place, group)
     with st.container(border=True, key="demo-strip"):
-        stage_strip(list(stages.items()), key="home.stages")
+        opened = stage_strip(list(stages.items()), key="home.stages")
+    if opened is not None:
+        go("monitor", job=opened)
     running = next((job for job in stages.values() if job.state in ACTIVE), None)
     if running is not None:
         with guarded():
@@ -76,7 +78,7 @@ def demo_result(place: Workspace, group: str) -> None:
         Column(
             "greedy", _("Greedy"), "progress", hint=_("The most probable token each time; 95 % interval in brackets.")
         ),
-        Column("sampled", _("Sampled"), "progress", hint=_("Four answers a sum, drawn at temperature 1.")),
+        Column("sampled", _("Sampled accuracy"), "progress", hint=_("Four answers a sum, drawn at temperature 1.")),
         Column("n", _("Sums"), kind="number"),
     ]
     table(columns, [score_row(name, metrics) for name, metrics in found.items()], key="home.result")

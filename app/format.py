@@ -75,13 +75,13 @@ def ago(seconds: float) -> str:
 
 
 def remaining(low: float, high: float) -> str:
-    """A forecast with its range: "about 3 min left", "3 min to 5 min left"."""
+    """A forecast with its range: "about 3 min", "3 min to 5 min"."""
     if high < 5:
-        return _("a few seconds left")
+        return _("a few seconds")
     first, last = coarse(max(low, 1)), coarse(high)
     if first == last:
-        return _("about {time} left", time=last)
-    return _("{low} to {high} left", low=first, high=last)
+        return _("about {time}", time=last)
+    return _("{low} to {high}", low=first, high=last)
 
 
 def moment(time: float) -> str:

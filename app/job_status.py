@@ -30,6 +30,7 @@ PHASES: dict[str, Text] = {
     "measuring": text("Measuring"),
     "saving": text("Saving"),
 }
+COLUMNS = 6
 SPEEDS = {"tokens_per_second": text("Tokens/s"), "samples_per_second": text("Samples/s")}
 
 
@@ -51,7 +52,7 @@ def status(job: Job, path: Path) -> None:
     found = facts(job, progress, {name: value for name, (_step, value) in latest.items()}, forecast)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="status"):
         badge(job)
-        with st.grid(len(found), min_column_width=96, gap=("xsmall", "medium"), key="facts"):
+        with st.grid(max(len(found), COLUMNS), min_column_width=96, gap=("xsmall", "medium"), key="facts"):
             for label, value in found:
                 with st.container(gap=None):
                     st.caption(label)

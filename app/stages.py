@@ -8,7 +8,6 @@ from pathlib import Path
 import streamlit as st
 
 from app.format import number
-from app.page import go
 from app.state import as_cell
 from app.words import _
 from platform_core.demo import service as demo
@@ -34,8 +33,8 @@ def group_stages(workspace: Workspace, group: str, jobs: Sequence[Job]) -> list[
     return [(job.name, job) for job in jobs]
 
 
-def stage_strip(stages: Sequence[tuple[str, Job]], *, key: str, here: str = "") -> None:
-    """Draw the stages; a click leads to the stage's monitor. `here` is the id of the job that is looked at."""
+def stage_strip(stages: Sequence[tuple[str, Job]], *, key: str, here: str = "") -> str | None:
+    """Draw the stages; returns the id of the one that was just pressed. `here` is the job that is looked at."""
     shown = [
         {
             "id": job.id,
@@ -51,8 +50,7 @@ def stage_strip(stages: Sequence[tuple[str, Job]], *, key: str, here: str = "") 
     ]
     chosen = _stages(key=key, data={"stages": shown, "label": _("Stages")}, on_open_change=_nothing)
     opened = chosen.open
-    if isinstance(opened, str) and opened in {job.id for _name, job in stages}:
-        go("monitor", job=opened)
+    return opened if isinstance(opened, str) and opened in {job.id for _name, job in stages} else None
 
 
 def detail(job: Job) -> str:

@@ -79,12 +79,13 @@ def running(group: str | None) -> None:
             link("jobs", _("All {n} in Jobs", n=len(own)), "list_alt")
 
 
-def recent() -> None:
-    """What ended last."""
-    found = jobs.list_jobs(workspace(), states=["completed", "stopped"], limit=SHOWN)
-    if found:
+def recent(group: str | None) -> None:
+    """What ended last, the demo's own left to its panel."""
+    found = jobs.list_jobs(workspace(), states=["completed", "stopped"], limit=5 * SHOWN)
+    own = [job for job in found if group is None or job.group_name != group]
+    if own:
         st.subheader(_("Finished"), anchor=False)
-        jobs_table([job.id for job in found], "home.finished")
+        jobs_table([job.id for job in own[:SHOWN]], "home.finished")
 
 
 def jobs_table(ids: list[str], key: str) -> None:
@@ -148,7 +149,7 @@ def home() -> None:
             st.fragment(demo_done, key="home.done")(group)
     st.fragment(running, run_every=every, key="home.running.part")(group)
     with guarded():
-        recent()
+        recent(group)
     next_steps()
 
 

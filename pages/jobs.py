@@ -21,7 +21,7 @@ PAGE = 50
 BUSY, CALM = 2.0, 10.0
 TABLE = "jobs.table"
 SEARCH, STATES, KINDS, TRASH, AT = "jobs.q", "jobs.state", "jobs.kind", "jobs.trash", "jobs.page"
-FILTERS = {SEARCH: "q", STATES: "state", KINDS: "kind", TRASH: "trash", AT: "page"}
+FILTERS = {SEARCH: "q", STATES: "state", KINDS: "kind", TRASH: "trash", AT: "p"}
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,19 @@ def take_address() -> None:
     st.session_state[STATES] = [s for s in query["state"] if s in NEXT]
     st.session_state[KINDS] = [k for k in query["kind"] if k in kinds]
     st.session_state[TRASH] = query["trash"] == ["1"]
-    number = "".join(query["page"])
+    number = "".join(query["p"])
     st.session_state[AT] = int(number) if number.isdigit() and number.isascii() and len(number) < 7 else 1
 
 
-def keep_address(page_stays: bool = False) -> None:
-    """Write the filters into the address; a new filter begins at the first page."""
-    if not page_stays:
-        st.session_state[AT] = 1
+def keep_address(page: str | None = None) -> None:
+    """Write the filters into the address; a new filter begins at the first page, `page` names the pager's key."""
+    st.session_state[AT] = st.session_state[page] if page is not None else 1
     wanted = {
         "q": st.session_state.get(SEARCH) or "",
         "state": st.session_state.get(STATES) or [],
         "kind": st.session_state.get(KINDS) or [],
         "trash": "1" if st.session_state.get(TRASH) else "",
-        "page": str(st.session_state[AT]) if st.session_state.get(AT, 1) > 1 else "",
+        "p": str(st.session_state[AT]) if st.session_state.get(AT, 1) > 1 else "",
     }
     for name, value in wanted.items():
         if value:
@@ -114,14 +113,19 @@ def found(wanted: Filter, page: int) -> list[Job]:
     )
 
 
+def is_busy() -> bool:
+    """Whether any job will change by itself soon."""
+    counts = jobs.count_jobs(workspace())
+    return any(counts.get(state) for state in (*ACTIVE, "queued"))
+
+
 def listing(busy: bool) -> None:
     """Filters, actions and the table; drawn again every few seconds."""
-    take_address()
-    counts = jobs.count_jobs(
-        workspace(), kinds=st.session_state.get(KINDS) or None, search=st.session_state.get(SEARCH) or ""
-    )
-    if any(counts.get(state) for state in (*ACTIVE, "queued")) != busy:
+    if is_busy() != busy:
         st.rerun()
+    take_address()
+    kinds, search = st.session_state.get(KINDS) or None, st.session_state.get(SEARCH) or ""
+    counts = jobs.count_jobs(workspace(), kinds=kinds, search=search)
     undo_bar(workspace())
     refusals()
     wanted = filters(counts)
@@ -173,9 +177,8 @@ def paging(wanted: Filter, shown: int, page: int, pages: int, total: int) -> Non
             _("{first}–{last} of {total}", first=f"{first:,}", last=f"{first + shown - 1:,}", total=f"{total:,}")
         )
         if pages > 1:
-            if st.session_state.get(AT, 1) > pages:
-                st.session_state[AT] = pages
-            st.pagination(pages, key=AT, on_change=keep_address, kwargs={"page_stays": True})
+            key = f"jobs.pager.{page}.{pages}"
+            st.pagination(pages, default=page, key=key, on_change=keep_address, args=(key,))
 
 
 def nothing(wanted: Filter) -> None:
@@ -185,7 +188,7 @@ def nothing(wanted: Filter) -> None:
     elif wanted.narrows:
         st.caption(_("No job fits these filters."))
         if st.button(_("Clear the filters"), icon=":material/filter_alt_off:", key="jobs.clear"):
-            for name in ("q", "state", "kind", "page"):
+            for name in ("q", "state", "kind", "p"):
                 st.query_params.pop(name, None)
             st.rerun()
     else:
@@ -204,6 +207,5 @@ def nothing(wanted: Filter) -> None:
 with header(_("Jobs"), _("Everything that runs, waits or has ended.")):
     if st.button(_("New job"), icon=":material/add:", type="primary", key="jobs.new"):
         go("new-job")
-everything = jobs.count_jobs(workspace())
-lively = any(everything.get(state) for state in (*ACTIVE, "queued"))
+lively = is_busy()
 st.fragment(listing, run_every=BUSY if lively else CALM, key="jobs")(lively)

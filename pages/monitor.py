@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 
 import streamlit as st
-import yaml
 
 from app.curves import curves
 from app.format import UNKNOWN, duration, moment
@@ -16,6 +15,7 @@ from app.log_panel import log_panel
 from app.page import Door, empty_state, go, guarded, header, link, plain, workspace
 from app.results import result_table
 from app.samples import samples
+from app.spec_text import to_yaml
 from app.stages import group_stages, stage_strip
 from app.state import as_cell
 from app.table import Column, Row, table, words
@@ -28,19 +28,22 @@ from platform_core.jobs.states import ACTIVE, STARTABLE
 from platform_core.jobs.store import Job
 
 EVERY = 2.0
-VIEW = "monitor.view"
+VIEW, FOLLOW = "monitor.view", "monitor.follow"
 LIVE = (*ACTIVE, "queued")
 
 
 def page(job_id: str, live: bool) -> None:
-    """Everything about one job; drawn again every two seconds while the job lives."""
+    """Everything about one job; drawn again every two seconds while it, or a job of its group, lives."""
     job = jobs.get(workspace(), job_id)
-    if (job.state in LIVE) != live:
+    group = jobs.list_jobs(workspace(), group=job.group_name, oldest_first=True) if job.group_name else []
+    if lives(job, group) != live:
         st.rerun()
+    if "follow" in st.query_params:
+        follow(job, group)
     head(job)
     refusals()
     with guarded():
-        group_strip(job)
+        group_strip(job, group)
     with guarded():
         status(job, jobs.metrics_file(workspace(), job))
     with guarded():
@@ -63,14 +66,39 @@ def head(job: Job) -> None:
             delete_button(place, [job], leave=True)
 
 
-def group_strip(job: Job) -> None:
-    """All stages of the group that the job belongs to."""
-    if not job.group_name:
+def lives(job: Job, group: list[Job]) -> bool:
+    """Whether anything on the page will change by itself."""
+    return job.state in LIVE or any(other.state in LIVE for other in group)
+
+
+def follow(job: Job, group: list[Job]) -> None:
+    """Go on to the stage that runs once this one is completed."""
+    running = next((other for other in group if other.state in ("running", "stopping")), None)
+    if job.state == "completed" and running is not None:
+        go("monitor", job=running.id, follow="1")
+
+
+def remember_follow() -> None:
+    """Keep in the address whether the page goes on by itself."""
+    if st.session_state[FOLLOW]:
+        st.query_params["follow"] = "1"
+    else:
+        st.query_params.pop("follow", None)
+
+
+def group_strip(job: Job, group: list[Job]) -> None:
+    """All stages of the group that the job belongs to, and the way to the result once they are completed."""
+    if len(group) < 2 or job.group_name is None:
         return
-    found = jobs.list_jobs(workspace(), group=job.group_name, oldest_first=True)
-    if len(found) > 1:
-        with st.container(border=True, key="strip"):
-            stage_strip(group_stages(workspace(), job.group_name, found), key="stages", here=job.id)
+    with st.container(border=True, key="strip"):
+        opened = stage_strip(group_stages(workspace(), job.group_name, group), key="stages", here=job.id)
+        if opened is not None:
+            go("monitor", job=opened)
+        if lives(job, group):
+            st.session_state[FOLLOW] = "follow" in st.query_params
+            st.toggle(_("Go on to the next stage by itself"), key=FOLLOW, on_change=remember_follow)
+        elif job.group_name.startswith("demo") and all(other.state == "completed" for other in group):
+            link("home", _("The demo is finished: see its result and try a sum"), "emoji_events")
 
 
 def views(job: Job) -> None:
@@ -135,8 +163,7 @@ def result_view(job: Job) -> None:
 
 def settings_view(job: Job) -> None:
     """The resolved settings as they ran, and the command of the newest attempt."""
-    document = {"kind": job.kind, "engine": job.engine, "name": job.name, "spec": job.spec}
-    st.code(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), language="yaml", height=420)
+    st.code(to_yaml(job.kind, job.name, job.spec), language="yaml", height=420)
     st.caption(_("Hash of the settings: {hash}", hash=f"`{job.spec_hash}`"))
     attempts, _transitions = jobs.history(workspace(), job.id)
     if attempts:
@@ -242,7 +269,8 @@ def watch(asked: str) -> None:
         header(_("Monitor"), _("One job as it runs: curves, log, samples, result."))
         unknown_job(problem)
         return
-    live = job.state in LIVE
+    group = jobs.list_jobs(workspace(), group=job.group_name) if job.group_name else []
+    live = lives(job, group)
     st.fragment(page, run_every=EVERY if live else None, key="monitor")(job.id, live)
 
 
