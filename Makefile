@@ -46,7 +46,7 @@ test-fast: ## Run the tests that need no other process (under a minute)
 soak: ## Kill supervisors and runners at random moments, 200 rounds (ROUNDS=200 SEED=0)
 	$(bootstrap) --with tests
 	@LATHE_KILL_ROUNDS=$(or $(ROUNDS),200) LATHE_KILL_SEED=$(SEED) \
-	  $(PY) -m pytest -s tests/integration/supervisor/test_kills.py
+	  $(PY) -m pytest -s tests/integration/supervisor/test_kills.py tests/integration/supervisor/test_kills_real.py
 
 lint: ## Check style, types, rooms, texts and that docs/reference is up to date
 	$(bootstrap) --with python-tests

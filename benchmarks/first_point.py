@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from platform_core.datasets.service import write_jsonl
+from platform_core.datasets.receive import write_jsonl
 from platform_core.jobs import service, supervision
 from platform_core.jobs.states import ENDED
 from platform_core.metrics.reader import Reader
