@@ -132,7 +132,7 @@ def home() -> None:
     place = workspace()
     counts = jobs.count_jobs(place)
     if not counts:
-        header(_("Welcome"), _("Train, merge, average and evaluate language models, here and on other machines."))
+        header(_("Welcome"), _("Train language models on this machine, watch them learn, and judge them."))
         undo_bar(place)
         refusals()
         empty_state(_("Where to begin"), _("Nothing is here yet. Each of these takes one click."), doors())
