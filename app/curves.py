@@ -207,7 +207,7 @@ def heat_map(job: Job, run: Reader) -> None:
             st.caption(_("No gradient norm by layer was reported yet."))
             return
         live_chart(
-            _("Gradient norm by layer"),
+            _("Norm before clipping"),
             heat_figure(steps, names, values.T, x_title=_("step"), colour=colour_of(job.id)),
             key=f"chart.{job.id}.layers",
             hint=_("Before clipping. A layer that turns bright alone is where the training may break."),

@@ -75,9 +75,7 @@ def demo_result(place: Workspace, group: str) -> None:
     )
     columns = [
         Column("model", _("Model"), kind="long"),
-        Column(
-            "greedy", _("Greedy"), "progress", hint=_("The most probable token each time; 95 % interval in brackets.")
-        ),
+        Column("greedy", _("Exact match"), "progress", hint=_("Greedy: the most probable token each time.")),
         Column("sampled", _("Sampled accuracy"), "progress", hint=_("Four answers a sum, drawn at temperature 1.")),
         Column("n", _("Sums"), kind="number"),
     ]

@@ -108,8 +108,10 @@ def line_figure(
         "showlegend": len(lines) > 1,
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         "uirevision": f"{revision}:{axis}:{log}",
-        "xaxis": {"title": {"text": x_title, "standoff": 6}, "showgrid": False, "nticks": 6},
-        "yaxis": {"type": "log" if log else "linear", "nticks": 5, "automargin": True, "exponentformat": "power"},
+        "xaxis": {"title": {"text": x_title, "standoff": 6}, "showgrid": False, "nticks": 6, "hoverformat": ",.2~f"},
+        "yaxis": {"type": "log", "tickformat": ".2~g", "automargin": True}
+        if log
+        else {"nticks": 5, "automargin": True, "exponentformat": "power"},
         "meta": {"axis": axis},
     }  # fmt: skip
     return {"data": data, "layout": layout}
@@ -129,8 +131,8 @@ def heat_figure(x: Array, names: Sequence[str], z: Array, *, x_title: str, colou
     layout = {
         "margin": {"l": 90, "r": 8, "t": 6, "b": 34},
         "uirevision": "heat",
-        "xaxis": {"title": {"text": x_title, "standoff": 6}, "nticks": 8},
-        "yaxis": {"automargin": True},
+        "xaxis": {"title": {"text": x_title, "standoff": 6}, "nticks": 8, "showgrid": False},
+        "yaxis": {"automargin": True, "showgrid": False},
     }
     return {"data": [trace], "layout": layout}
 

@@ -28,7 +28,7 @@ from platform_core.jobs.states import ACTIVE, STARTABLE
 from platform_core.jobs.store import Job
 
 EVERY = 2.0
-VIEW, FOLLOW = "monitor.view", "monitor.follow"
+VIEW, VIEW_OF, FOLLOW = "monitor.view", "monitor.view.of", "monitor.follow"
 LIVE = (*ACTIVE, "queued")
 
 
@@ -36,10 +36,10 @@ def page(job_id: str, live: bool) -> None:
     """Everything about one job; drawn again every two seconds while it, or a job of its group, lives."""
     job = jobs.get(workspace(), job_id)
     group = jobs.list_jobs(workspace(), group=job.group_name, oldest_first=True) if job.group_name else []
+    if "follow" in st.query_params:
+        follow(job, group, live)
     if lives(job, group) != live:
         st.rerun()
-    if "follow" in st.query_params:
-        follow(job, group)
     head(job)
     refusals()
     with guarded():
@@ -71,11 +71,18 @@ def lives(job: Job, group: list[Job]) -> bool:
     return job.state in LIVE or any(other.state in LIVE for other in group)
 
 
-def follow(job: Job, group: list[Job]) -> None:
-    """Go on to the stage that runs once this one is completed."""
+def follow(job: Job, group: list[Job], live: bool) -> None:
+    """Go on to the stage that runs once this one is completed, and to the demo's result after the last one."""
     running = next((other for other in group if other.state in ("running", "stopping")), None)
     if job.state == "completed" and running is not None:
         go("monitor", job=running.id, follow="1")
+    if live and is_finished_demo(job, group):
+        go("home")
+
+
+def is_finished_demo(job: Job, group: list[Job]) -> bool:
+    """Whether all stages of the demo that the job belongs to are completed."""
+    return str(job.group_name).startswith("demo") and all(other.state == "completed" for other in group)
 
 
 def remember_follow() -> None:
@@ -93,11 +100,11 @@ def group_strip(job: Job, group: list[Job]) -> None:
     with st.container(border=True, key="strip"):
         opened = stage_strip(group_stages(workspace(), job.group_name, group), key="stages", here=job.id)
         if opened is not None:
-            go("monitor", job=opened)
+            go("monitor", job=opened, **{name: st.query_params[name] for name in ("view",) if name in st.query_params})
         if lives(job, group):
             st.session_state[FOLLOW] = "follow" in st.query_params
             st.toggle(_("Go on to the next stage by itself"), key=FOLLOW, on_change=remember_follow)
-        elif job.group_name.startswith("demo") and all(other.state == "completed" for other in group):
+        elif is_finished_demo(job, group):
             link("home", _("The demo is finished: see its result and try a sum"), "emoji_events")
 
 
@@ -114,8 +121,8 @@ def views(job: Job) -> None:
     labels = {label: name for name, (label, _panel) in panels.items()}
     asked = st.query_params.get("view", first_view(job))
     asked = asked if asked in panels else "curves"
-    if st.session_state.get(VIEW) not in labels:
-        st.session_state[VIEW] = panels[asked][0]
+    if st.session_state.get(VIEW) not in labels or st.session_state.get(VIEW_OF) != job.id:
+        st.session_state[VIEW], st.session_state[VIEW_OF] = panels[asked][0], job.id
     tabs = st.tabs(list(labels), key=VIEW, on_change=lambda: remember_view(labels))
     for tab, name in zip(tabs, panels, strict=True):
         if tab.open:

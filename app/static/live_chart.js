@@ -34,10 +34,11 @@ function themed(fig, look) {
   }
   const soft = faint(ink, 0.72);
   const axis = { gridcolor: faint(ink, 0.09), zerolinecolor: faint(ink, 0.14), linecolor: line, tickfont: { color: soft, size: 11 },
-                 title: { font: { color: soft, size: 11 } } };
+                 spikecolor: faint(ink, 0.45), spikethickness: 1, spikedash: "solid", title: { font: { color: soft, size: 11 } } };
   const merge = own => ({ ...axis, ...own, title: { ...axis.title, ...own?.title } });
   return { ...fig.layout, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: ink, family: read("--st-font"), size: 12 },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: faint(ink, 0.5), activecolor: ink },
     hoverlabel: { bgcolor: surface, bordercolor: line, font: { color: ink, family: read("--st-font"), size: 12 } },
     xaxis: merge(fig.layout.xaxis), yaxis: merge(fig.layout.yaxis) };
 }

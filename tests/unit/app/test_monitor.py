@@ -149,6 +149,33 @@ def test_delete_asks_by_name_and_undo_brings_it_back(opened: Open, workspace: Wo
     assert jobs.get(workspace, job.id).deleted_at is None
 
 
+def demo_of(workspace: Workspace, *states: State) -> list[str]:
+    """Jobs of one demo group in the given states."""
+    names = ("Demo tokenizer, seed 0", "Demo pretrain, seed 0")
+    return [
+        add_job(workspace, state, name=name, group="demo-0-abcdefghjkmn").id
+        for name, state in zip(names, states, strict=True)
+    ]
+
+
+def test_the_page_goes_on_to_the_stage_that_runs(opened: Open, workspace: Workspace) -> None:
+    done, running = demo_of(workspace, "completed", "running")
+    assert opened("monitor", job=done).query_params["job"] == done
+    at = opened("monitor", job=done, follow="1")
+    assert not at.exception
+    assert at.query_params["job"] == running
+    assert at.toggle(key="monitor.follow").value is True
+    at.toggle(key="monitor.follow").set_value(False).run()
+    assert "follow" not in at.query_params
+
+
+def test_a_finished_demo_leads_to_its_result(opened: Open, workspace: Workspace) -> None:
+    first, _second = demo_of(workspace, "completed", "completed")
+    at = opened("monitor", job=first)
+    assert not at.toggle
+    assert not at.exception
+
+
 def test_the_page_speaks_chinese(opened: Open, workspace: Workspace) -> None:
     job = add_job(workspace, "running", steps=40)
     write_metrics(workspace, job, 40)
