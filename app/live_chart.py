@@ -11,6 +11,7 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,10 @@ def zoom_of(key: str) -> Zoom | None:
 def line_figure(
     lines: Sequence[Line], *, x_title: str, axis: str = "step", log: bool = False, revision: str = ""
 ) -> dict[str, Any]:
-    """Curves over one x axis; zoom is kept as long as `revision`, `axis` and `log` stay."""
+    """Curves over one x axis; zoom is kept as long as `revision`, `axis` and `log` stay.
+
+    Names are escaped, since Plotly reads tags in its texts.
+    """
     data = [trace for line in lines for trace in _traces(line, legend=len(lines) > 1)]
     layout: dict[str, Any] = {
         "margin": {"l": 44, "r": 12, "t": 6, "b": 34},
@@ -122,7 +126,7 @@ def heat_figure(x: Array, names: Sequence[str], z: Array, *, x_title: str, colou
     trace = {
         "type": "heatmap",
         "x": packed(x),
-        "y": list(names),
+        "y": [escape(name, quote=False) for name in names],
         "z": packed(z),
         "meta": _part("heat", colour),
         "colorbar": {"thickness": 10, "nticks": 5},
@@ -166,7 +170,14 @@ def smoothed(values: Array, weight: float) -> Array:
 def _traces(line: Line, legend: bool) -> list[dict[str, Any]]:
     """The Plotly traces of one curve: band, pale raw line, line."""
     x, colour, traces = packed(line.x), line.colour, []
-    common = {"type": "scatter", "mode": "lines", "x": x, "name": line.name, "hoverinfo": "skip", "showlegend": False}
+    common = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": x,
+        "name": escape(line.name, quote=False),
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
     if line.low is not None and line.high is not None:
         bounds = {**common, "line": {"width": 0}}
         traces.append({**bounds, "y": packed(line.high.astype("f4")), "meta": _part("edge", colour)})

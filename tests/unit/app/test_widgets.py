@@ -87,6 +87,14 @@ def test_a_figure_has_a_band_where_points_are_summed_up() -> None:
     json.dumps(summed)
 
 
+def test_plotly_gets_no_tags_from_names() -> None:
+    name = "<a href='javascript:1'>loss</a>"
+    x = np.arange(3)
+    line = live_chart.line_figure([Line(x, x.astype(float), name=name)], x_title="step")
+    heat = live_chart.heat_figure(x, [name], np.ones((1, 3), "f4"), x_title="step")
+    assert "<a" not in json.dumps([line["data"][0]["name"], heat["data"][0]["y"]])
+
+
 def test_families_begin_with_what_matters() -> None:
     names = ["clip_ratio/low", "completions/mean_length", "entropy", "loss", "reward", "tokens_per_second", "x"]
     found = metric_words.families("grpo", names)
