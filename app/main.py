@@ -17,6 +17,7 @@ from typing import Any
 
 from platform_core.errors import Problem
 from platform_core.settings import home_folder
+from platform_core.workspace.page import announce
 from platform_core.workspace.service import open_workspace
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,6 +62,7 @@ def run(listener: socket.socket, host: str, port: int, home: Path) -> None:
         timeout_graceful_shutdown=2,
     )
     shown = f"[{host}]" if ":" in host else host
+    announce(home, f"http://{shown}:{port}")
     print(f"lathe is at http://{shown}:{port}  (workspace {home}; Ctrl-C ends the page, jobs go on)", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])

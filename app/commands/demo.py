@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -11,10 +12,10 @@ from app.commands.live import Live, watch
 from app.commands.options import headline, seconds_left, seconds_taken, steps, verb, workspace
 from app.commands.printing import duration, plain, show, show_json, significant, table
 from platform_core.demo import service
-from platform_core.environment.workspace import PORT, answers
 from platform_core.errors import Problem
 from platform_core.jobs import supervision
 from platform_core.jobs.store import Job
+from platform_core.workspace import page
 from platform_core.workspace.service import Workspace
 
 HEADERS = ("STAGE", "STATE", "STEP", "VALUE", "TIME")
@@ -36,8 +37,10 @@ def command(seed: int, as_json: bool) -> int:
     live = Live(sys.stderr if as_json else sys.stdout)
     try:
         supervision.ensure(place.home)
-        live.record(_address())
-        ended = watch(place, list(stages), lambda now: live.draw(_table(now, stages)), live, stages)
+        with nullcontext() if as_json else page.beside(place.home) as url:
+            if url is not None:
+                live.record(f"Watch it in a browser, too: {url}")
+            ended = watch(place, list(stages), lambda now: live.draw(_table(now, stages)), live, stages)
     except KeyboardInterrupt:
         show(
             "\nThe demo goes on in the background. Watch it: lathe demo --seed "
@@ -53,13 +56,6 @@ def command(seed: int, as_json: bool) -> int:
     else:
         _tell(place, result, {stages[j.id]: j for j in ended})
     return 0
-
-
-def _address() -> str:
-    url = f"http://127.0.0.1:{PORT}"
-    if answers("127.0.0.1", PORT):
-        return f"Watch it in a browser, too: {url}"
-    return f"Watch it in a browser, too: run `lathe serve` (or `make run`) beside this, then open {url}"
 
 
 def _table(jobs: list[Job], stages: dict[str, str]) -> list[str]:
@@ -104,7 +100,7 @@ def _tell(place: Workspace, result: dict[str, Any], jobs: dict[str, Job]) -> Non
     show("  (in brackets: 95 % confidence interval)")
     show(f"\nThe numbers are in {plain(place.home / 'demo' / 'result.json')}. Now:")
     ways = [
-        ("lathe serve", f"see the curves and ask the models sums of your own at http://127.0.0.1:{PORT}"),
+        ("lathe serve", "see the curves and ask the models sums of your own in a browser"),
         ("lathe models list", "the models it made"),
         (f"lathe jobs clone {jobs['sft'].id} --set max_steps=200 --start", "the same SFT, shorter"),
         ("lathe data add FILE, lathe train sft --help", "train on data of your own"),
