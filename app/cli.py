@@ -61,7 +61,7 @@ def choose_home(ctx: click.Context, parameter: click.Parameter, value: str | Non
 def show_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     """Print the version and end."""
     if value and not ctx.resilient_parsing:
-        from platform_core.environment.service import lathe_version
+        from platform_core.environment.software import lathe_version
 
         click.echo(f"lathe {lathe_version()}")
         ctx.exit()

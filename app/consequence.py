@@ -8,9 +8,9 @@ from app.sizes import bytes_text
 from app.words import _
 from platform_core.algorithms.registry import Algorithm
 from platform_core.datasets import service as datasets
+from platform_core.environment.machine import memory_bytes
 from platform_core.errors import Problem
 from platform_core.jobs import service as jobs
-from platform_core.jobs.check import memory_bytes
 from platform_core.jobs.spec import JobSpec, references
 from platform_core.jobs.states import ACTIVE
 from platform_core.models.architecture import parameter_count, training_bytes

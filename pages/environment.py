@@ -13,8 +13,8 @@ from app.sizes import bytes_text
 from app.table import Column, Row, table, words
 from app.words import _, say
 from platform_core.environment.checks import Check, Disk, Report, Section
-from platform_core.environment.service import lathe_version, report
-from platform_core.environment.software import pins
+from platform_core.environment.service import report
+from platform_core.environment.software import lathe_version, pins
 from platform_core.files import folder_size
 
 MARKS = {"ok": ("check_circle", "green"), "warning": ("warning", "orange"), "problem": ("error", "red")}

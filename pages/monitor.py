@@ -181,6 +181,10 @@ def settings_view(job: Job) -> None:
             plain(_("{interpreter} with {n} threads on {host}", interpreter=newest.interpreter, n=newest.threads,
                     host=newest.host))
         )  # fmt: skip
+    made_of = jobs.provenance(workspace(), job)
+    if made_of:
+        st.markdown(f"**{_('Made of')}**", help=_("Hashes of the inputs, versions, seed and machine of this attempt."))
+        st.json(made_of, expanded=1)
 
 
 def history_view(job: Job) -> None:

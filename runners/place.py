@@ -11,7 +11,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from platform_core.clock import monotonic, now
-from platform_core.environment.service import lathe_version
+from platform_core.environment.software import lathe_version
 from platform_core.errors import Problem
 from platform_core.jobs import processes
 from platform_core.jobs.supervision import CARD, LOG, read_card

@@ -49,6 +49,11 @@ def processor_model() -> str:
     return platform.processor() or platform.machine()
 
 
+def memory_bytes() -> int:
+    """Physical memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def cpu_quota() -> float | None:
     """Cores' worth of time that a container gets (cgroup v2); None without a limit."""
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from pathlib import Path
 
 from platform_core.clock import monotonic
@@ -10,7 +9,7 @@ from platform_core.environment import machine, software, workspace
 from platform_core.environment.checks import Check, Disk, Report, Section, Status, all_looked_at, looked_at, value
 from platform_core.errors import text
 
-__all__ = ["Check", "Disk", "Report", "Section", "Status", "lathe_version", "report"]
+__all__ = ["Check", "Disk", "Report", "Section", "Status", "report"]
 
 
 def report(home: Path, port: int = workspace.PORT) -> Report:
@@ -20,7 +19,7 @@ def report(home: Path, port: int = workspace.PORT) -> Report:
         Section(
             text("Software"),
             (
-                Check(text("lathe"), value(lathe_version())),
+                Check(text("lathe"), value(software.lathe_version())),
                 looked_at(text("Python"), software.python),
                 looked_at(text("System"), software.system),
                 *all_looked_at(text("Packages"), software.packages),
@@ -49,17 +48,6 @@ def report(home: Path, port: int = workspace.PORT) -> Report:
         Section(text("Programs"), tuple(all_looked_at(text("Programs"), software.programs))),
     )
     return Report(sections, _disk(home), round(monotonic() - began, 3))
-
-
-def lathe_version() -> str:
-    """The installed version, or the one in `pyproject.toml` where lathe runs from its folder."""
-    try:
-        return metadata.version("lathe")
-    except metadata.PackageNotFoundError:
-        import tomllib
-
-        project = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text("utf-8"))
-        return str(project["project"]["version"])
 
 
 def supervisor(home: Path) -> Check:

@@ -94,3 +94,14 @@ def _program(title: str, purpose: object, package: str, *names: str) -> Check:
         package=package,
     )
     return Check(value(title), text("not found"), "warning", text("for {purpose}", purpose=purpose), hint)
+
+
+def lathe_version() -> str:
+    """The installed version, or the one in `pyproject.toml` where lathe runs from its folder."""
+    try:
+        return metadata.version("lathe")
+    except metadata.PackageNotFoundError:
+        import tomllib
+
+        project = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text("utf-8"))
+        return str(project["project"]["version"])

@@ -8,6 +8,7 @@ import shutil
 from platform_core.algorithms.registry import Algorithm
 from platform_core.database.engine import reading
 from platform_core.datasets import service as datasets
+from platform_core.environment.machine import memory_bytes
 from platform_core.errors import Problem, text
 from platform_core.jobs import store
 from platform_core.jobs.messages import Finding
@@ -102,8 +103,3 @@ def _check_machine(workspace: Workspace, spec: JobSpec) -> list[Finding]:
             Finding("error", text("mps is Apple's GPU and this machine has none: choose auto or cpu."), ("device",))
         )
     return findings
-
-
-def memory_bytes() -> int:
-    """Physical memory of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

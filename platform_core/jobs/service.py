@@ -19,7 +19,7 @@ from platform_core.clock import now
 from platform_core.database.engine import reading, writing
 from platform_core.datasets import service as datasets
 from platform_core.errors import Problem, text
-from platform_core.files import write_json, write_whole
+from platform_core.files import read_json, write_json, write_whole
 from platform_core.ids import is_id, new_id
 from platform_core.jobs import store
 from platform_core.jobs.check import check
@@ -295,6 +295,11 @@ def log_file(workspace: Workspace, job: Job) -> Path | None:
 
 def metrics_file(workspace: Workspace, job: Job) -> Path:
     return workspace.job_folder(job.id) / "metrics.sqlite"
+
+
+def provenance(workspace: Workspace, job: Job) -> dict[str, Any]:
+    """What the newest attempt was made of (hashes of inputs, versions, machine); empty before it is known."""
+    return read_json(workspace.job_folder(job.id) / "attempts" / str(job.attempt) / "provenance.json") or {}
 
 
 def current_user() -> str:

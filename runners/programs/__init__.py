@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from runners.job import Run, run_job
+from runners.provenance import record_beside
 from runners.report import Report
 
 ENVIRONMENT = {
@@ -54,8 +55,12 @@ def run_engine(folder: Path, verb: str) -> int:
     def work(run: Run, report: Report) -> dict[str, object]:
         os.environ["OMP_NUM_THREADS"] = str(run.threads)
         report.phase("starting")
+        recorded = record_beside(run)
         engine = importlib.import_module(f"runners.engines.{run.engine}.{run.kind}")
-        result: dict[str, object] = getattr(engine, verb)(run, report)
+        try:
+            result: dict[str, object] = getattr(engine, verb)(run, report)
+        finally:
+            recorded.join()
         return result
 
     return run_job(folder, work)
