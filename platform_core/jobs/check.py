@@ -8,6 +8,7 @@ import shutil
 from platform_core.algorithms.registry import Algorithm
 from platform_core.database.engine import reading
 from platform_core.datasets import service as datasets
+from platform_core.datasets.needs import training_rows
 from platform_core.environment.machine import memory_bytes
 from platform_core.errors import Problem, text
 from platform_core.jobs import store
@@ -21,29 +22,77 @@ from platform_core.workspace.service import Workspace
 LEAST_FREE = 200 * 2**20
 
 
+LENGTHS = ("max_length", "max_completion_length", "max_new_tokens")
+"""Settings in tokens that end where the model's context ends."""
+
+
 def check(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -> list[Finding]:
     """Errors that would end the job, warnings that a person should know; empty when all is well."""
-    findings = []
+    findings: list[Finding] = []
     for reference in references(spec):
         try:
-            findings += _check_reference(workspace, algorithm, reference)
+            if reference.pick == "dataset":
+                _check_dataset(workspace, algorithm, reference)
+            else:
+                findings += _check_model(workspace, algorithm, spec, reference)
         except Problem as problem:
-            findings.append(Finding("error", problem.text, (reference.field,)))
+            findings.append(Finding("error", problem.text, problem.fields or (reference.field,)))
     return findings + _check_machine(workspace, spec)
 
 
-def _check_reference(workspace: Workspace, algorithm: Algorithm, reference: Reference) -> list[Finding]:
-    if reference.job_id is not None:
-        return _check_job_output(workspace, reference)
-    if reference.pick == "dataset":
-        if algorithm.dataset_format:
-            datasets.check(workspace.home, reference.value, algorithm.dataset_format)
+def _check_dataset(workspace: Workspace, algorithm: Algorithm, reference: Reference) -> None:
+    if algorithm.dataset_format:
+        datasets.check(workspace.home, reference.value, algorithm.dataset_format)
+
+
+def _check_model(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, reference: Reference) -> list[Finding]:
+    if reference.job_id is not None and not _has_output(workspace, reference):
         return []
     info = check_model(workspace, reference.value, tokenizer_only=reference.pick == "tokenizer")
-    return _check_memory(info.parameters) if algorithm.role == "train" and info.parameters else []
+    if reference.pick == "tokenizer":
+        return []
+    if not info.has_chat_template:
+        _check_no_chats(workspace, algorithm, spec)
+    return [
+        *(_check_memory(info.parameters) if algorithm.role == "train" and info.parameters else []),
+        *_check_context(info.context_length, spec),
+    ]
 
 
-def _check_job_output(workspace: Workspace, reference: Reference) -> list[Finding]:
+def _check_no_chats(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -> None:
+    """Raise Problem for a dataset of conversations: the model's tokenizer has no chat template to write them with."""
+    named = getattr(spec, "dataset", None)
+    if algorithm.dataset_format not in ("sft", "grpo", "evaluation") or not named:
+        return
+    try:
+        rows = list(training_rows(datasets.get(workspace.home, named).path, algorithm.dataset_format, limit=20))
+    except Problem:
+        return  # said beside the dataset already
+    if any("messages" in row or not isinstance(row.get("prompt"), str) for row in rows):
+        raise Problem(
+            "{file} holds conversations, but the model's tokenizer has no chat template: choose a chat model, "
+            "or a dataset with prompt and completion.",
+            fields=("dataset", "model"),
+            file=named,
+        )
+
+
+def _check_context(context: int | None, spec: JobSpec) -> list[Finding]:
+    findings = []
+    for name in LENGTHS:
+        asked = getattr(spec, name, None)
+        if context is not None and asked is not None and asked > context:
+            sentence = text(
+                "{asked} tokens are more than the model's context of {context}: rows and answers end there.",
+                asked=asked,
+                context=context,
+            )
+            findings.append(Finding("warning", sentence, (name,)))
+    return findings
+
+
+def _has_output(workspace: Workspace, reference: Reference) -> bool:
+    """Whether the job behind a reference is completed; raises Problem when it never will be."""
     with reading(workspace.engine) as connection:
         job = store.get_job(connection, reference.job_id or "")
     if job is None or job.deleted_at is not None:
@@ -56,9 +105,7 @@ def _check_job_output(workspace: Workspace, reference: Reference) -> list[Findin
             name=job.name,
             state=word(job.state),
         )
-    if job.state == "completed":
-        check_model(workspace, reference.value, tokenizer_only=reference.pick == "tokenizer")
-    return []
+    return job.state == "completed"
 
 
 def _check_memory(parameters: int) -> list[Finding]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
 from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from runners.engines.hf.model import context_length
 
 
 def generate(
@@ -20,7 +23,8 @@ def generate(
 ) -> Iterator[tuple[list[int], list[str]]]:
     """Answer all prompts, those of like length together: yields batches of (places in `prompts`, completions).
 
-    `temperature` None is greedy; else tokens are drawn from the whole distribution by torch's generator: seed it.
+    Answers end where the model's context ends. `temperature` None is greedy; else tokens are drawn from the whole
+    distribution by torch's generator: seed it.
     """
     how = (
         {"do_sample": False}
@@ -33,11 +37,15 @@ def generate(
         places = order[start : start + batch_size]
         batch = tokenizer([prompts[at] for at in places], return_tensors="pt", padding=True, padding_side="left")
         batch = batch.to(model.device)
+        room = min(max_new_tokens, (context_length(model) or math.inf) - batch["input_ids"].shape[1])
+        if room < 1:  # the prompt alone fills the context: there is no answer
+            yield places, [""] * len(places)
+            continue
         with torch.inference_mode():
             out = model.generate(
                 input_ids=batch["input_ids"],
                 attention_mask=batch["attention_mask"],
-                max_new_tokens=max_new_tokens,
+                max_new_tokens=int(room),
                 pad_token_id=tokenizer.pad_token_id,
                 eos_token_id=model.generation_config.eos_token_id or tokenizer.eos_token_id,
                 **how,

@@ -12,8 +12,8 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from platform_core.algorithms.grpo import GRPOSpec
 from platform_core.errors import Problem
 from platform_core.rewards.exact_match import exact_match
-from runners.engines.hf.data import load_rows, prompt_text
-from runners.engines.hf.model import load_model, load_tokenizer, save_model
+from runners.engines.hf.data import encode, load_rows, prompt_text
+from runners.engines.hf.model import context_length, load_model, load_tokenizer, save_model
 from runners.engines.hf.trainer import prepare, run_training, training_arguments
 from runners.job import Run
 from runners.report import Report
@@ -75,6 +75,26 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc]
                 self.report.sample(step, **self.reward.batch[at], advantage=round(advantages[at], 4))
 
 
+def completion_length(spec: GRPOSpec, model: Any, tokenizer: Any, prompts: Any, report: Report) -> int:
+    """Tokens that a completion may have: what is asked for, at most what the longest prompt leaves of the context."""
+    context = context_length(model)
+    if context is None:
+        return spec.max_completion_length
+    longest = max(map(len, encode(list(prompts), tokenizer)))
+    if longest >= context:
+        raise Problem(
+            "The longest prompt has {longest} tokens, but the model sees only {context}: drop such rows.",
+            fields=("dataset",),
+            longest=longest,
+            context=context,
+        )
+    room = min(spec.max_completion_length, context - longest)
+    if room < spec.max_completion_length:
+        said = f"completions end after {room} tokens, where the model's context of {context} ends"
+        report.event("cut_completions", said, level="warning")
+    return room
+
+
 def train(run: Run, report: Report) -> dict[str, object]:
     """Train as the job's GRPOSpec says and leave the model in `run.output`; returns the last numbers."""
     spec = run.spec
@@ -100,7 +120,7 @@ def train(run: Run, report: Report) -> dict[str, object]:
     arguments = GRPOConfig(
         **training_arguments(run, spec),
         num_generations=spec.num_generations,
-        max_completion_length=spec.max_completion_length,
+        max_completion_length=completion_length(spec, model, tokenizer, data["prompt"], report),
         temperature=spec.temperature,
         top_k=0,
         beta=spec.kl_coef,

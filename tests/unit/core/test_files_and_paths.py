@@ -1,6 +1,5 @@
 """Whole files, the path resolver, model folders, exact match."""
 
-import json
 import os
 import struct
 from pathlib import Path
@@ -14,6 +13,7 @@ from platform_core.models.service import check_model, list_models, read_model
 from platform_core.rewards.exact_match import exact_match, extract
 from platform_core.security.paths import check_name, resolve_inside
 from platform_core.workspace.service import open_workspace
+from tests.unit.core.folders import model_folder
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,16 +63,6 @@ def test_ids_sort_by_time_and_are_recognised() -> None:
     assert [i[:8] for i in made] == sorted(i[:8] for i in made)
     assert len(set(made)) == 50
     assert not is_id("../../etc/pw")
-
-
-def model_folder(path: Path, tokenizer: bool = True) -> Path:
-    path.mkdir(parents=True)
-    (path / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"], "vocab_size": 7}))
-    header = json.dumps({"w": {"dtype": "F32", "shape": [3, 4], "data_offsets": [0, 48]}, "__metadata__": {}}).encode()
-    (path / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(48))
-    if tokenizer:
-        (path / "tokenizer.json").write_text("{}")
-    return path
 
 
 def test_models_are_found_and_read_from_their_headers(tmp_path: Path) -> None:

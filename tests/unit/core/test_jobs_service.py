@@ -11,6 +11,7 @@ from platform_core.errors import Problem
 from platform_core.jobs import service, store
 from platform_core.jobs.states import ACTIVE, NEXT, STARTABLE
 from platform_core.workspace.service import Workspace, open_workspace
+from tests.unit.core.folders import model_folder
 
 
 @pytest.fixture
@@ -165,3 +166,24 @@ def test_an_impossible_transition_is_a_programming_error(workspace: Workspace) -
     job = tokenizer_job(workspace)
     with reading(workspace.engine) as connection, pytest.raises(ValueError, match="never followed"):
         store.change_state(connection, job.id, ["completed"], "running", "test")
+
+
+def test_chats_without_a_chat_template_are_named_before_anything_runs(workspace: Workspace) -> None:
+    model_folder(workspace.models / "bare")
+    rows = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
+    (workspace.datasets / "chats.jsonl").write_text(rows * 3)
+    spec, findings = service.examine(workspace, "sft", {"dataset": "chats.jsonl", "model": "bare"})
+    assert spec is None
+    assert [(f.level, f.fields) for f in findings] == [("error", ("dataset", "model"))]
+    assert "has no chat template" in str(findings[0].text)
+    (workspace.models / "bare" / "chat_template.jinja").write_text("{{ messages }}")
+    assert service.examine(workspace, "sft", {"dataset": "chats.jsonl", "model": "bare"})[0] is not None
+
+
+def test_lengths_beyond_the_models_context_are_said(workspace: Workspace) -> None:
+    model_folder(workspace.models / "short", context=16)
+    (workspace.datasets / "sums.jsonl").write_text('{"prompt": "1+1=", "completion": "2"}\n' * 3)
+    spec, findings = service.examine(workspace, "sft", {"dataset": "sums.jsonl", "model": "short"})
+    assert spec is not None
+    (found,) = [f for f in findings if f.fields == ("max_length",)]
+    assert "more than the model's context of 16" in str(found.text)
