@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from app.demo_panel import begin
 from app.job_actions import clone_button, delete_button, do, refusals, start_button, stop_button, undo_bar
 from app.job_rows import job_columns, job_row
 from app.page import Door, empty_state, go, guarded, header, workspace
@@ -194,12 +195,14 @@ def nothing(wanted: Filter) -> None:
     else:
         empty_state(
             _("No jobs yet"),
-            _("A job is one training, merge or evaluation. Begin with one of these."),
+            _("A job is one training or evaluation. Begin with one of these."),
             [
                 Door(
                     _("New job"), _("Choose what to do and fill a short form."), "add_circle", "new-job", primary=True
                 ),
-                Door(_("Run the demo"), _("A small model learns to add, in about two minutes."), "play_circle", "home"),
+                Door(
+                    _("Run the demo"), _("A small model learns to add, in about two minutes."), "play_circle", do=begin
+                ),
             ],
         )
 

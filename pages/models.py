@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.demo_panel import begin
 from app.format import ago
 from app.page import Door, card, empty_state, fact_grid, go, header, link, plain, workspace
 from app.parameter_map import parameter_map, size_of
@@ -45,8 +46,8 @@ def listing() -> None:
             [
                 Door(_("Pretrain a small one"), _("From scratch on your texts: minutes on a CPU."), "menu_book",
                      page="new-job", query=(("kind", "pretrain"),), primary=True),
-                Door(_("Run the demo"), _("Five models in three minutes, each better than the one before."),
-                     "play_circle", page="home"),
+                Door(_("Run the demo"), _("Three models in two minutes: pretrained, taught by examples, rewarded."),
+                     "play_circle", do=begin),
             ],
         )  # fmt: skip
         return
