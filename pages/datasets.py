@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.dataset_view import fields, problems, rows
+from app.demo_panel import begin
 from app.format import ago
 from app.page import Door, card, empty_state, fact_grid, go, guarded, header, plain, trouble, workspace
 from app.sizes import bytes_text, count_text
@@ -36,7 +37,7 @@ def listing() -> None:
             _("Drop a file above, or begin with the demo, which brings its own."),
             [
                 Door(_("Run the demo"), _("A small model learns to add, on data that it writes itself."),
-                     "play_circle", page="home"),
+                     "play_circle", do=begin),
                 Door(_("New job"), _("See which data each kind of job takes."), "add_circle", page="new-job"),
             ],
         )  # fmt: skip
@@ -58,15 +59,19 @@ def entry(info: DatasetInfo) -> None:
     with card(f"dataset-{info.name}"):
         if st.button(plain(info.name), icon=":material/table_rows:", type="tertiary", key=f"open.{info.name}"):
             go("datasets", name=info.name)
-        if report is None:
+        if info.unreadable is not None:
+            st.caption(_("Can't be read"))
+        elif report is None:
             st.caption(_("Not looked into yet"))
         else:
             st.caption(f"{format_title(report)} · {_('{n} rows', n=count_text(report.rows))}")
         bad = report.rows - report.good_rows if report is not None else 0
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(f"{bytes_text(info.size_bytes)} · {ago(now() - info.modified)}")
+            if info.unreadable is not None:
+                st.badge(_("No usable row"), icon=":material/error:", color="red")
             if bad:
-                st.badge(_("{n} rows with problems", n=count_text(bad)), icon=":material/warning:", color="orange")
+                st.badge(_("Problem rows: {n}", n=count_text(bad)), icon=":material/warning:", color="orange")
 
 
 def format_title(report: Report) -> str:

@@ -99,7 +99,7 @@ def jobs_table(ids: list[str], key: str) -> None:
 def needs_you() -> None:
     """What waits for a person: failed jobs of this week, datasets that can't be used, a disk that fills up."""
     failed = [j for j in jobs.list_jobs(workspace(), states=["failed"], limit=SHOWN) if now() - j.since < RECENT]
-    broken = [d for d in datasets.list_datasets(workspace().home) if d.report is not None and not d.report.good_rows]
+    broken = [d for d in datasets.list_datasets(workspace().home) if unusable(d)]
     disk = disk_of(workspace().home)
     if not failed and not broken and disk.free >= TIGHT_DISK:
         return
@@ -113,6 +113,11 @@ def needs_you() -> None:
             link("datasets", _("{name} has no row that can be used", name=info.name), "database", name=info.name)
         if disk.free < TIGHT_DISK:
             link("environment", _("Only {free} are free on the disk", free=bytes_text(disk.free)), "hard_drive")
+
+
+def unusable(info: datasets.DatasetInfo) -> bool:
+    """Whether somebody looked into a dataset and found nothing to train on."""
+    return info.unreadable is not None or (info.report is not None and not info.report.good_rows)
 
 
 def next_steps() -> None:

@@ -15,6 +15,7 @@ from app.sizes import bytes_text
 from platform_core.clock import now
 from platform_core.datasets import service
 from platform_core.datasets.needs import NEEDS
+from platform_core.datasets.receive import tidy_name
 from platform_core.datasets.report import Report
 from platform_core.datasets.service import DatasetInfo
 
@@ -38,7 +39,7 @@ def list_(as_json: bool) -> None:
     rows = [
         [
             i.name,
-            i.report.format if i.report else "",
+            "unreadable" if i.unreadable else i.report.format if i.report else "",
             i.report.rows if i.report else "",
             bytes_text(i.size_bytes),
             ago(now() - i.modified),
@@ -57,7 +58,7 @@ def list_(as_json: bool) -> None:
 def add(source: str, name: str | None, replace: bool, as_json: bool) -> None:
     """Copy a file, or a folder of files, into the workspace and say what it holds."""
     home, real = workspace().home, Path(os.path.realpath(source))
-    wanted = name or Path(source).name
+    wanted = name or tidy_name(Path(source).name)
     info = service.register(home, real, wanted, allowed_roots=[real.parent], replace=replace)
     made = service.report(home, info.name)
     if as_json:
@@ -141,7 +142,7 @@ def _tell(made: Report) -> None:
     show(
         f"  holds {holds} ({made.format})"
         if holds is not None
-        else "  of no known format: name its columns when you use it"
+        else "  of no known format: rename its fields, such as to prompt and response, or text"
     )
     for field in made.fields[:20]:
         kinds = ", ".join(field.kinds)

@@ -126,8 +126,8 @@ def refuse_bomb(name: str, out: int, packed: int, limits: Limits) -> None:
     """Raise Problem when `out` bytes from a file of `packed` bytes are more than honest data gives."""
     if out > limits.unpacked_bytes or (out > limits.free_bytes and out > limits.ratio * max(packed, 1)):
         raise Problem(
-            "{file} unpacks to more than {megabytes} MB from {packed} bytes, as files do that are made to fill a disk: "
-            "unpack it yourself, look at it, and add the plain data.",
+            "{file} unpacks to more than {megabytes} MiB from {packed} bytes, as files do that are made to fill a "
+            "disk: unpack it yourself, look at it, and add the plain data.",
             file=name,
             megabytes=out // MEGABYTE,
             packed=packed,

@@ -144,8 +144,8 @@ def sniff_table(head: str, facts: FileFacts, known_fields: frozenset[str]) -> No
         facts.columns = [f"column_{i}" for i in range(1, len(first) + 1)]
         facts.notes.append(
             text(
-                "The first row of {file} looks like data, so the columns are named {columns}. Map them to the fields "
-                "you need.",
+                "The first row of {file} looks like data, so the columns are named {columns}. Put a line "
+                "with names such as `prompt,response` above it.",
                 file=facts.name,
                 columns=", ".join(f"`{c}`" for c in facts.columns[:4]),
             )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +17,7 @@ from platform_core.datasets.rows import MEGABYTE, FileFacts, Limits, Problems, R
 from platform_core.errors import Text, text
 
 NOT_OBJECT = "is of type `{kind}`, but a row must be an object with named fields"
-TOO_LONG = "is {megabytes} MB long; rows over {most} MB are skipped"
+TOO_LONG = "is {megabytes} MiB long; rows over {most} MiB are skipped"
 KINDS = {
     dict: "object",
     list: "array",
@@ -114,7 +116,7 @@ class StrictDecoder(json.JSONDecoder):
 
     def __init__(self) -> None:
         self.found: list[Text] = []
-        super().__init__(object_pairs_hook=self._pairs, parse_constant=self._constant)
+        super().__init__(object_pairs_hook=self._pairs, parse_constant=self._constant, parse_float=self._float)
 
     def _pairs(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(pairs)
@@ -126,6 +128,12 @@ class StrictDecoder(json.JSONDecoder):
 
     def _constant(self, name: str) -> None:
         self.found.append(text("holds {constant}, which is not JSON: write null or a number", constant=name))
+
+    def _float(self, digits: str) -> float:
+        value = float(digits)
+        if math.isinf(value):
+            self.found.append(text("holds the number {number}, which is too large", number=digits[:40]))
+        return value
 
     def check(self, value: Any, source: str) -> dict[str, Any]:
         """The value if it is a row; raises BrokenRow with the first thing found."""
@@ -149,8 +157,8 @@ def parse_strictly(source: str) -> dict[str, Any]:
         raise BrokenRow(text(NOT_JSON, column=error.pos + 1, detail=error.msg)) from None
     except RecursionError:
         raise BrokenRow(text("is nested too deeply to be read")) from None
-    except ValueError as error:
-        raise BrokenRow(text("holds a value that can't be read: {detail}", detail=str(error)[:120])) from None
+    except ValueError:  # json itself raises only for numbers of more digits than sys.get_int_max_str_digits()
+        raise BrokenRow(text("holds a number of more than {most} digits", most=sys.get_int_max_str_digits())) from None
     return decoder.check(value, source)
 
 
@@ -226,7 +234,7 @@ def _stop_reason(
         return text("is nested too deeply to be read; what comes after it is not read")
     if len(buffer) - position > limits.line_bytes:
         most = limits.line_bytes // MEGABYTE
-        return text("is longer than {most} MB or never closes; what comes after it is not read", most=most)
+        return text("is longer than {most} MiB or never closes; what comes after it is not read", most=most)
     if not ended:
         return None
     if position >= len(buffer):

@@ -112,7 +112,7 @@ def misfit(file: str, guesses: list[Guess], fields: Iterable[str], to: str) -> P
     family, takes = Text(NEEDS[to].title), Text(NEEDS[to].takes)
     if guesses:
         return Problem(
-            "{file} holds {holds}; {family} needs {takes}. Map columns or pick another dataset.",
+            "{file} holds {holds}; {family} needs {takes}. Rename its fields or pick another dataset.",
             fields=("dataset",),
             file=file,
             holds=Text(FORMATS[guesses[0].format].holds),
@@ -121,7 +121,7 @@ def misfit(file: str, guesses: list[Guess], fields: Iterable[str], to: str) -> P
         )
     names = ", ".join(f"`{name}`" for name in list(fields)[:8])
     return Problem(
-        "The fields of {file} ({names}) belong to no known format; {family} needs {takes}. Map columns or pick "
+        "The fields of {file} ({names}) belong to no known format; {family} needs {takes}. Rename them or pick "
         "another dataset.",
         fields=("dataset",),
         file=file,

@@ -31,7 +31,7 @@ def parquet_rows(path: Path, facts: FileFacts, problems: Problems, limits: Limit
             for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=groups):
                 if batch.nbytes > limits.batch_bytes:
                     raise Problem(
-                        "{file} holds {n} rows of more than {megabytes} MB together (near row {row}): rows that "
+                        "{file} holds {n} rows of more than {megabytes} MiB together (near row {row}): rows that "
                         "large are no training data.",
                         file=facts.name,
                         n=batch.num_rows,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import unicodedata
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -82,7 +84,7 @@ class Part:
             if error.errno not in FULL:
                 raise
             raise Problem(
-                "The disk is full after {megabytes} MB of {name}; nothing was kept. Free some space (the trash, old "
+                "The disk is full after {megabytes} MiB of {name}; nothing was kept. Free some space (the trash, old "
                 "jobs) and try again.",
                 name=self.target.name,
                 megabytes=round(self.size / MEGABYTE, 1),
@@ -97,6 +99,14 @@ class Part:
             pass  # what could not be flushed is removed with the part
         finally:
             self.path.unlink(missing_ok=True)
+
+
+def tidy_name(name: str) -> str:
+    """The name that a file of any name gets here: only letters, digits, dot, dash and underscore, its ending kept."""
+    stem, dot, ending = name.partition(".")
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", unicodedata.normalize("NFKD", stem)).strip("-_")
+    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", dot + ending)[-100:]
+    return (plain[: 120 - len(kept)] or "data") + kept
 
 
 def data_name(name: str) -> str:

@@ -32,11 +32,13 @@ from platform_core.ids import is_id, new_id
 from platform_core.security.paths import check_name, resolve_inside
 
 ENTRY = "dataset.json"
+UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """A dataset as listed; `report` is None until someone looked inside; `splits` are the files of a folder."""
+    """A dataset as listed; `report` is None until someone looked inside, `unreadable` says why that failed; `splits`
+    are the files of a folder."""
 
     name: str
     path: Path
@@ -44,6 +46,7 @@ class DatasetInfo:
     modified: float
     report: Report | None
     splits: tuple[str, ...] = ()
+    unreadable: Text | None = None
 
 
 @dataclass(frozen=True)
@@ -93,9 +96,9 @@ def _info(home: Path, path: Path) -> DatasetInfo | None:
     if not stats:
         return None
     splits = tuple(label for _, label in found) if path.is_dir() else ()
-    return DatasetInfo(
-        path.name, path, sum(s.st_size for s in stats), max(s.st_mtime for s in stats), _cached(home, path), splits
-    )
+    made, unreadable = _cached(home, path)
+    size, modified = sum(s.st_size for s in stats), max(s.st_mtime for s in stats)
+    return DatasetInfo(path.name, path, size, modified, made, splits, unreadable)
 
 
 def fingerprint(path: Path) -> str:
@@ -111,12 +114,14 @@ def _cache_file(home: Path, path: Path) -> Path:
     return home / "cache" / "datasets" / f"{fingerprint(path)}.json"
 
 
-def _cached(home: Path, path: Path) -> Report | None:
+def _cached(home: Path, path: Path) -> tuple[Report | None, Text | None]:
     try:
         data = files.read_json(_cache_file(home, path))
-        return Report.from_json(data) if data is not None else None
+        if data is not None and UNREADABLE in data:
+            return None, Text.from_json(data[UNREADABLE])
+        return (Report.from_json(data) if data is not None else None), None
     except (ValueError, KeyError, TypeError, OSError):
-        return None
+        return None, None
 
 
 def report(home: Path, name: str, progress: Progress | None = None) -> Report:
@@ -125,7 +130,11 @@ def report(home: Path, name: str, progress: Progress | None = None) -> Report:
     if info.report is not None:
         return info.report
     target = _cache_file(home, info.path)
-    made = inspect(info.path, progress)
+    try:
+        made = inspect(info.path, progress)
+    except Problem as problem:
+        files.write_json(target, {UNREADABLE: problem.text.as_json()})
+        raise
     if target == _cache_file(home, info.path):  # not replaced while it was read
         files.write_json(target, made.to_json())
     return made

@@ -11,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from platform_core.datasets import service as datasets
+from platform_core.jobs import service as jobs
 from platform_core.workspace.service import Workspace, _opened
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,6 +29,14 @@ def test_an_empty_workspace_offers_a_way_on(opened: Open, workspace: Workspace, 
     assert not at.exception
     assert not at.error
     assert at.button
+
+
+@pytest.mark.parametrize("page", ["jobs", "models", "datasets"])
+def test_the_demo_begins_from_every_empty_page_that_offers_it(opened: Open, workspace: Workspace, page: str) -> None:
+    at = opened(page)
+    next(b for b in at.button if b.label == "Run the demo").click().run()
+    assert not at.exception
+    assert len(jobs.list_jobs(workspace)) == 7
 
 
 def test_a_dataset_leads_to_a_job_on_it(opened: Open, sums: str) -> None:
@@ -55,6 +64,7 @@ def test_a_file_that_is_none_is_a_sentence_and_can_be_deleted(opened: Open, work
     assert not at.exception
     assert at.error
     assert at.button(key="delete")
+    assert "Can't be read" in said(opened("datasets"))
 
 
 def test_delete_asks_names_and_can_be_undone(opened: Open, workspace: Workspace, sums: str) -> None:

@@ -237,7 +237,7 @@ def test_training_rows_refuse_at_once_what_does_not_fit(tmp_path: Path) -> None:
         training_rows(path, "sft")
     assert str(caught.value) == (
         "sums.jsonl holds plain texts (`text`); SFT needs a prompt and a response, or chats. "
-        "Map columns or pick another dataset."
+        "Rename its fields or pick another dataset."
     )
     path.write_text("{broken\n")
     with pytest.raises(Problem, match="No row of"):

@@ -159,6 +159,8 @@ def test_broken_and_cut_lines_are_named(tmp_path: Path) -> None:
         ('{"m": [{"role": "user", "role": "x"}]}', "has the field `role` twice"),
         ('{"a": NaN}', "holds NaN, which is not JSON: write null or a number"),
         ('{"a": -Infinity}', "holds -Infinity, which is not JSON: write null or a number"),
+        ('{"a": 1e999}', "holds the number 1e999, which is too large"),
+        ('{"a": ' + "9" * 5000 + "}", "holds a number of more than 4300 digits"),
         ("[1, 2]", "is of type `array`, but a row must be an object with named fields"),
         ("42", "is of type `number`, but a row must be an object with named fields"),
         ("null", "is of type `null`, but a row must be an object with named fields"),
@@ -192,7 +194,7 @@ def test_a_huge_line_is_skipped_with_number_and_size_in_flat_memory(tmp_path: Pa
     finally:
         tracemalloc.stop()
     assert values == [{"text": "first"}, {"text": "last"}]
-    assert problems == [(2, "is 200.0 MB long; rows over 4 MB are skipped")]
+    assert problems == [(2, "is 200.0 MiB long; rows over 4 MiB are skipped")]
     assert peak < 24 << 20
 
 
@@ -200,14 +202,14 @@ def test_a_huge_last_line_without_newline(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", b"short\n" + b"y" * (3 << 20))
     values, problems, _ = everything(path, Limits(line_bytes=1 << 20))
     assert values == [{"text": "short"}]
-    assert problems == [(2, "is 3.0 MB long; rows over 1 MB are skipped")]
+    assert problems == [(2, "is 3.0 MiB long; rows over 1 MiB are skipped")]
 
 
 def test_huge_element_of_an_array_ends_the_reading(tmp_path: Path) -> None:
     path = write(tmp_path / "a.json", json.dumps([{"text": "first"}, {"text": "z" * (5 << 20)}, {"text": "last"}]))
     values, problems, _ = everything(path, Limits(line_bytes=1 << 20))
     assert values == [{"text": "first"}]
-    assert problems == [(2, "is longer than 1 MB or never closes; what comes after it is not read")]
+    assert problems == [(2, "is longer than 1 MiB or never closes; what comes after it is not read")]
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from platform_core.datasets import service
+from platform_core.datasets.containers import is_data_name
 from platform_core.datasets.inspect import inspect
 from platform_core.datasets.read import rows
-from platform_core.datasets.receive import write_jsonl
+from platform_core.datasets.receive import tidy_name, write_jsonl
 from platform_core.datasets.report import Report
 from platform_core.errors import Problem
 
@@ -90,6 +91,35 @@ def test_report_is_cached_until_the_file_changes(home: Path) -> None:
     for file in (home / "cache" / "datasets").iterdir():
         file.write_text("{half")
     assert service.report(home, "a.jsonl").rows == 4
+
+
+def test_why_a_file_can_not_be_read_is_remembered_until_it_changes(home: Path) -> None:
+    path = home / "datasets" / "a.jsonl"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    assert service.get(home, "a.jsonl").unreadable is None
+    with pytest.raises(Problem, match="PNG image"):
+        service.report(home, "a.jsonl")
+    assert "PNG image" in str(service.get(home, "a.jsonl").unreadable)
+    write_jsonl(path, sums(4))
+    assert service.get(home, "a.jsonl").unreadable is None
+    assert service.report(home, "a.jsonl").rows == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "tidy"),
+    [
+        ("train.jsonl", "train.jsonl"),
+        ("名前.jsonl", "data.jsonl"),
+        ("=my sums (2).csv.gz", "my-sums-2.csv.gz"),
+        ("é" * 300 + ".jsonl", "e-" * 57 + ".jsonl"),
+        ("../../etc/passwd", "data../../etc/passwd".replace("/", "-")),
+        ("", "data"),
+    ],
+)
+def test_files_of_any_name_get_one_that_may_be_used_here(home: Path, name: str, tidy: str) -> None:
+    assert tidy_name(name) == tidy
+    if is_data_name(tidy):
+        assert service.receive(home, tidy_name(name), [b'{"text": "a"}\n']).name == tidy
 
 
 def test_file_without_rows_is_refused(home: Path) -> None:

@@ -111,7 +111,7 @@ def test_long_csv_line_is_skipped(tmp_path: Path) -> None:
     path.write_text("prompt,response\na,b\n" + "x" * 3_000_000 + ",y\nc,d\n")
     source = rows(path, limits=Limits(line_bytes=1 << 20))
     assert [r.number for r in source] == [1, 3]
-    assert str(source.problems.first[0].reason).startswith("is 2.9 MB long")
+    assert str(source.problems.first[0].reason).startswith("is 2.9 MiB long")
 
 
 @settings(deadline=None)
