@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,8 +56,8 @@ def list_models(workspace: Workspace, kinds: tuple[Kind, ...] = ("model", "adapt
         completed = store.find_jobs(connection, states=["completed"])
     for job in completed:
         output = workspace.job_folder(job.id) / "output"
-        if output.is_dir():
-            found.append(read_model(output, f"job:{job.id}", job.name, job.id))
+        with contextlib.suppress(OSError):
+            found.append(_read_output(output, output.stat().st_mtime_ns, job.id, job.name))
     return sorted((m for m in found if m is not None and m.kind in kinds), key=lambda m: -m.modified)
 
 
@@ -88,6 +90,12 @@ def read_model(path: Path, ref: str, name: str, job_id: str | None) -> ModelInfo
         )
     except OSError:
         return None
+
+
+@lru_cache(maxsize=20_000)
+def _read_output(output: Path, changed: int, job_id: str, name: str) -> ModelInfo | None:
+    """A job's output as a model; outputs are published whole and never change, so each is read once."""
+    return read_model(output, f"job:{job_id}", name, job_id)
 
 
 def read_headers(path: Path) -> dict[str, dict[str, Any]]:
