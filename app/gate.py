@@ -7,7 +7,6 @@ here (DNS rebinding). The first shows in `Origin` or `Sec-Fetch-Site`, the secon
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
 from urllib.parse import urlsplit
 
@@ -15,16 +14,17 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from platform_core.settings import more_hosts
+
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class Gate:
-    """ASGI middleware; `PLATFORM_HOSTS` names further hosts, separated by commas (a reverse proxy's name)."""
+    """ASGI middleware; `PLATFORM_HOSTS` names further hosts, such as a reverse proxy's."""
 
     def __init__(self, app: ASGIApp, host: str) -> None:
         self.app = app
-        more = os.environ.get("PLATFORM_HOSTS", "").lower().split(",")
-        self.proxies = {name.strip() for name in more if name.strip()}
+        self.proxies = more_hosts()
         self.names = {"localhost", host.lower(), socket.gethostname().lower()} | self.proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,40 +1,94 @@
-"""Settings that come from the environment, read in one place."""
+"""Settings that come from the environment: declared, described (for `docs/reference/settings.md`) and read here."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable: what holds without it, and what it decides."""
+
+    name: str
+    default: str
+    meaning: str
+
+    def read(self) -> str:
+        """Its value now; empty when it is not set."""
+        return os.environ.get(self.name, "")
+
+    def seconds(self) -> float:
+        """Its value as a number of seconds; the default for what is no such number."""
+        try:
+            found = float(self.read())
+        except ValueError:
+            return float(self.default)
+        return found if found >= 0 else float(self.default)
+
+
+HOME = Variable("PLATFORM_HOME", "./workspace", "The workspace: the folder with everything; made when it is not there.")
+DATABASE_URL = Variable(
+    "PLATFORM_DATABASE_URL",
+    "SQLite, `platform.db` in the workspace",
+    "Where the rows of jobs are, as an SQLAlchemy URL: `postgresql+psycopg://user@host/name`.",
+)
+ROOTS = Variable(
+    "PLATFORM_ROOTS",
+    "none",
+    "More folders from which models and datasets may be read, separated by `:`; the workspace always may.",
+)
+HOSTS = Variable(
+    "PLATFORM_HOSTS",
+    "none",
+    "More names under which the page may be reached, separated by commas, such as the name of a reverse proxy.",
+)
+STOP_GRACE = Variable(
+    "LATHE_STOP_GRACE", "30", "Seconds that a runner which was asked to stop may take before it is killed."
+)
+BUSY_SECONDS = Variable(
+    "LATHE_BUSY_SECONDS", "1", "Seconds that the supervisor waits for a locked database before it tries later."
+)
+WARM = Variable(
+    "LATHE_WARM",
+    "all",
+    "What the warm parent of runners has imported: `all` (torch, transformers, TRL), `frame` (our own part), or `0`: "
+    "no warm parent, every runner starts cold.",
+)
+VARIABLES = (HOME, DATABASE_URL, ROOTS, HOSTS, STOP_GRACE, BUSY_SECONDS, WARM)
+
+
 def home_folder() -> Path:
-    """The workspace: `PLATFORM_HOME`, default `./workspace`."""
-    return Path(os.environ.get("PLATFORM_HOME") or "workspace").expanduser().absolute()
+    """The workspace."""
+    return Path(HOME.read() or "workspace").expanduser().absolute()
 
 
 def database_url(home: Path) -> str:
-    """`PLATFORM_DATABASE_URL`, default the workspace's own SQLite file."""
-    return os.environ.get("PLATFORM_DATABASE_URL") or f"sqlite:///{home / 'platform.db'}"
+    """The URL of the platform's database."""
+    return DATABASE_URL.read() or f"sqlite:///{home / 'platform.db'}"
 
 
 def allowed_roots(home: Path) -> list[Path]:
-    """Folders from which models and data may be read: the workspace and those of `PLATFORM_ROOTS`."""
-    more = [Path(p).expanduser() for p in os.environ.get("PLATFORM_ROOTS", "").split(os.pathsep) if p]
-    return [home, *more]
+    """Folders from which models and data may be read: the workspace and those that the operator names."""
+    return [home, *(Path(p).expanduser() for p in ROOTS.read().split(os.pathsep) if p)]
+
+
+def more_hosts() -> set[str]:
+    """Names of this server, lower case, beside localhost and the machine's own."""
+    return {name.strip() for name in HOSTS.read().lower().split(",") if name.strip()}
 
 
 def stop_grace_seconds() -> float:
-    """How long a runner that was asked to stop may take before it is killed: `LATHE_STOP_GRACE`, default 30."""
-    return _seconds("LATHE_STOP_GRACE", 30.0)
+    """How long a runner that was asked to stop may take before it is killed."""
+    return STOP_GRACE.seconds()
 
 
 def supervisor_busy_seconds() -> float:
-    """How long the supervisor waits for a locked database until it tries later: `LATHE_BUSY_SECONDS`, default 1."""
-    return _seconds("LATHE_BUSY_SECONDS", 1.0)
+    """How long the supervisor waits for a locked database until it tries later."""
+    return BUSY_SECONDS.seconds()
 
 
-def _seconds(name: str, default: float) -> float:
-    try:
-        found = float(os.environ.get(name, ""))
-    except ValueError:
-        return default
-    return found if found >= 0 else default
+def warm_parts() -> str:
+    """What the warm parent loads: `all`, `frame`, or nothing, and then there is none."""
+    return {"0": "", "frame": "frame"}.get(WARM.read(), "all")

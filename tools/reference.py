@@ -26,10 +26,28 @@ from platform_core.algorithms.registry import Algorithm, algorithms  # noqa: E40
 from platform_core.datasets.needs import NEEDS  # noqa: E402
 from platform_core.jobs.spec import JobSpec, Setting, setting_of  # noqa: E402
 from platform_core.jobs.states import NEXT, State  # noqa: E402
+from platform_core.settings import VARIABLES, Variable  # noqa: E402
 
 FOLDER = Path("docs/reference")
 MADE = "<!-- Written by tools/reference.py from the code; change it there. -->\n"
 VERBS = {"train": ("prepare", "train"), "eval": ("evaluate",)}
+OTHERS = {
+    "Set-up and tests": (
+        Variable(
+            "LATHE_TORCH_INDEX",
+            "the package index",
+            "A package index with another build of PyTorch, such as the small one for CPUs; read by the set-up.",
+        ),
+        Variable("LATHE_KILL_ROUNDS", "20", "Rounds of the tests that kill processes at random; `make soak`: 200."),
+        Variable("LATHE_KILL_SEED", "0", "Where their choices start; a round that fails prints its own."),
+        Variable("LATHE_LOCKED_SECONDS", "3", "How long the test of a locked database keeps it locked."),
+    ),
+    "Set by the platform in each runner": (
+        Variable("LATHE_JOB", "", "The id of the runner's job."),
+        Variable("LATHE_ATTEMPT", "", "Job and attempt: by it the processes that a runner left behind are found."),
+    ),
+}
+"""Variables of programs that can't or need not import the platform."""
 MEANINGS: dict[State, str] = {
     "pending": "Made, not started.",
     "queued": "Waits for the jobs it needs and for free CPU slots.",
@@ -47,13 +65,19 @@ MEANINGS: dict[State, str] = {
 def pages() -> dict[str, str]:
     """File name → text of every page of the reference."""
     kinds = {f"{kind.name}.md": kind_page(kind) for kind in algorithms().values()}
-    return {"README.md": overview(), **kinds, "cli.md": cli_page(), "states.md": states_page()}
+    return {
+        "README.md": overview(),
+        **kinds,
+        "cli.md": cli_page(),
+        "states.md": states_page(),
+        "settings.md": settings_page(),
+    }
 
 
 def overview() -> str:
     """The list of all pages."""
     rows = [[f"[{k.title}]({k.name}.md)", f"`{verb(k)} {k.name}`", k.summary] for k in algorithms().values()]
-    more = "[The command line](cli.md) · [The states of a job](states.md)\n"
+    more = "[The command line](cli.md) · [The states of a job](states.md) · [Settings](settings.md)\n"
     return f"{MADE}# Reference\n\n## Kinds of job\n\n{markdown_table(['Kind', 'Command', 'What for'], rows)}\n{more}"
 
 
@@ -183,6 +207,15 @@ def states_page() -> str:
         f"{MADE}# The states of a job\n\nEvery change is one transaction that names the state before, with time, "
         f"actor and reason (`lathe jobs show ID`).\n\n{markdown_table(['State', 'Means', 'May become'], rows)}"
     )
+
+
+def settings_page() -> str:
+    """Every environment variable."""
+    parts = [f"{MADE}# Settings\n\nAll settings of the platform are environment variables; none has to be set.\n"]
+    for title, variables in {"Platform": VARIABLES, **OTHERS}.items():
+        rows = [[f"`{v.name}`", v.default, v.meaning] for v in variables]
+        parts.append(f"## {title}\n\n{markdown_table(['Variable', 'Default', 'What it decides'], rows)}")
+    return "\n".join(parts)
 
 
 def markdown_table(head: list[str], rows: list[list[str]]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import socket
 import subprocess
 import sys
@@ -136,9 +135,3 @@ class ForkServer:
     def _put_off(self) -> None:
         self._again_at = monotonic() + self._rest
         self._rest = min(2 * self._rest, LONGEST_REST)
-
-
-def preloaded() -> str:
-    """What the warm parent loads, by `LATHE_WARM`: `all` (default), `frame` (our own part only) or `` (for 0)."""
-    chosen = os.environ.get("LATHE_WARM", "all")
-    return {"0": "", "frame": "frame"}.get(chosen, "all")

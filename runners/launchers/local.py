@@ -16,8 +16,9 @@ from platform_core.files import write_json
 from platform_core.jobs import processes
 from platform_core.jobs.outcome import last_error_line
 from platform_core.jobs.processes import Identity
+from platform_core.settings import warm_parts
 from runners.attempt import Attempt
-from runners.launchers import Order, Sight, fork_server
+from runners.launchers import Order, Sight
 from runners.launchers.environment import redacted, runner_environment
 from runners.launchers.fork_server import ForkServer
 
@@ -46,7 +47,7 @@ class Local:
 
     def __init__(self, home: Path, output: Path) -> None:
         self.home = home
-        preload = fork_server.preloaded()
+        preload = warm_parts()
         self.warm = ForkServer(home, output, preload) if preload else None
         self._starts: dict[tuple[str, int], Start] = {}
         self._keepers: list[subprocess.Popen[bytes]] = []

@@ -20,7 +20,7 @@ def test_the_reference_is_up_to_date() -> None:
 
 
 def test_every_kind_has_a_page_and_every_page_a_kind() -> None:
-    there = {p.stem for p in FOLDER.glob("*.md")} - {"README", "cli", "states"}
+    there = {p.stem for p in FOLDER.glob("*.md")} - {"README", "cli", "states", "settings"}
     assert there == set(algorithms())
 
 
@@ -44,6 +44,24 @@ def test_every_command_has_a_help_text() -> None:
 def test_every_state_is_explained() -> None:
     page = (FOLDER / "states.md").read_text("utf-8")
     assert re.findall(r"^\| `([a-z]+)` \|", page, re.MULTILINE) == list(NEXT)
+
+
+def test_every_variable_of_ours_is_documented_and_every_documented_one_is_used() -> None:
+    page = (FOLDER / "settings.md").read_text("utf-8")
+    documented = re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)
+    rooms = ("app", "pages", "platform_core", "runners", "tools", "benchmarks", "tests/integration")
+    sources = [p for room in rooms for p in (reference.ROOT / room).rglob("*.py") if p.name != "reference.py"]
+    text = "\n".join(p.read_text("utf-8") for p in [*sources, reference.ROOT / "Makefile"])
+    used = set(re.findall(r"\b(?:PLATFORM|LATHE)_[A-Z_]+\b", text)) - {"PLATFORM_SECRET_KEY"}  # a test's canary
+    assert len(documented) == len(set(documented))
+    assert set(documented) == used
+
+
+def test_only_the_settings_read_variables_of_ours() -> None:
+    rooms = ("app", "pages", "platform_core", "runners")
+    read = re.compile(r"environ(?:\.get\(|\.pop\(|\[)\s*\"(?:PLATFORM|LATHE)_\w+\"(?!\]\s*=)|getenv\(")
+    sources = [p for room in rooms for p in (reference.ROOT / room).rglob("*.py")]
+    assert [str(p) for p in sources if read.search(p.read_text("utf-8"))] == []
 
 
 def test_check_fails_on_a_stale_missing_or_left_over_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
