@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 from zlib import crc32
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from app import address
 from app.format import number
 from app.live_chart import HEIGHT, Line, Zoom, heat_figure, line_figure, live_chart, smoothed, zoom_of
-from app.metric_words import families, hint, main_metrics, title, unit
-from app.page import guarded
+from app.metric_words import families, family_title, hint, main_metrics, title, unit
+from app.page import guarded, plain
 from app.words import _
 from platform_core.jobs.store import Job
 from platform_core.metrics.reader import Curve, Reader
@@ -26,6 +27,8 @@ BUCKETS = 600
 OUTSIDE = 150
 COLUMNS = 200
 """Steps of the heat map."""
+SMOOTHINGS = [f"{hundredth / 100:g}" for hundredth in range(100)]
+SMOOTHING = "0.6"
 PLANNED = ("learning_rate", "epoch", "num_tokens")
 """Metrics without noise: smoothing would only bend them."""
 UNITS = ((120.0, 1.0, "s"), (7200.0, 60.0, "min"), (math.inf, 3600.0, "h"))
@@ -64,7 +67,7 @@ def curves(job: Job, path: Path) -> None:
             st.caption(_("No curve yet: the first point comes with the first step that is reported."))
             return
         shown = families(job.kind, names)
-        view = controls(job, shown)
+        view = controls(shown)
         latest = run.latest()
         clock = clock_of(run) if view.axis == "time" else None
         chosen = shown.get(view.family) or next(iter(shown.values()))
@@ -83,41 +86,34 @@ def main_curve(job: Job, path: Path, key: str) -> None:
             metric(job, run, names[0], run.latest()[names[0]], View("", 0.0, False, "step"), None, key)
 
 
-def controls(job: Job, shown: dict[str, list[str]]) -> View:
+def controls(shown: dict[str, list[str]]) -> View:
     """Families at the left, how to draw at the right; both are part of the page's address."""
-    names = list(shown)
+    titles = {name: plain(family_title(name)) for name in shown}
     with st.container(
         horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute", key="curve-controls"
     ):
-        if st.session_state.get("charts") not in names:
-            st.session_state.pop("charts", None)
-        family = (
-            st.segmented_control(_("Metrics"), names, default=names[0], required=True, key="charts")
-            if len(names) > 1
-            else names[0]
-        )
+        family = one_of(_("Metrics"), "charts", titles) if len(titles) > 1 else next(iter(titles))
         with st.container(horizontal=True, vertical_alignment="bottom", width="content", key="curve-view"):
-            axis = st.segmented_control(
-                _("Over"),
-                ["step", "time"],
-                default="step",
-                required=True,
-                format_func=lambda a: _("Steps") if a == "step" else _("Time"),
-                key="axis",
-            )
-            log = st.segmented_control(
-                _("Scale"),
-                [False, True],
-                default=False,
-                required=True,
-                format_func=lambda on: _("Logarithmic") if on else _("Linear"),
-                key="log",
-            )
-            smoothing = st.slider(
-                _("Smoothing"), 0.0, 0.99, 0.6, 0.01, key="smooth", width=180,
+            axis = one_of(_("Over"), "axis", {"step": _("Steps"), "time": _("Time")})
+            scale = one_of(_("Scale"), "scale", {"linear": _("Linear"), "log": _("Logarithmic")})
+            address.chosen("smoothing", SMOOTHINGS, SMOOTHING)
+            smoothing = st.select_slider(
+                _("Smoothing"), SMOOTHINGS, key="smoothing", width=180, on_change=address.keep,
+                args=("smoothing", SMOOTHING),
                 help=_("Weight of the exponential moving average; the raw line stays, pale. 0: no smoothing."),
             )  # fmt: skip
-    return View(str(family), float(smoothing), bool(log), cast(Axis, axis or "step"))
+    return View(family, float(smoothing), scale == "log", "time" if axis == "time" else "step")
+
+
+def one_of(label: str, name: str, titles: dict[str, str]) -> str:
+    """A choice of one, the first by default, kept in the address as `name`."""
+    default = next(iter(titles))
+    chosen = address.chosen(name, list(titles), default)
+    picked = st.segmented_control(
+        label, list(titles), required=True, key=name, format_func=lambda option: titles[option],
+        on_change=address.keep, args=(name, default),
+    )  # fmt: skip
+    return str(picked or chosen)
 
 
 def metric(

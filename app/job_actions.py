@@ -41,7 +41,9 @@ def refusals() -> None:
         trouble(problem)
 
 
-def start_button(workspace: Workspace, chosen: Sequence[Job], label: str, primary: bool = True) -> None:
+def start_button(
+    workspace: Workspace, chosen: Sequence[Job], label: str, primary: bool = True, key: str = "act.start"
+) -> None:
     """Put jobs into the queue; pressed twice it is the same."""
     possible = [job for job in chosen if job.state in STARTABLE]
     if st.button(
@@ -49,7 +51,7 @@ def start_button(workspace: Workspace, chosen: Sequence[Job], label: str, primar
         icon=":material/play_arrow:",
         type="primary" if primary else "secondary",
         disabled=not possible,
-        key="act.start",
+        key=key,
     ):
         do(workspace, jobs.start, possible)
         st.rerun()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from app.page import guarded, link, plain, trouble
 from app.state import badge, word
 from app.words import _, say
 from platform_core.clock import now
-from platform_core.errors import Problem, Text, text
+from platform_core.errors import Text, text
 from platform_core.jobs import service as jobs
 from platform_core.jobs import supervision
 from platform_core.jobs.states import ACTIVE
@@ -107,11 +107,13 @@ def done_share(job: Job, progress: Mapping[str, Any]) -> float:
     return min(max(float(step) / float(total), 0.0), 1.0) if step and total else 0.0
 
 
-def why(workspace: Workspace, job: Job) -> None:
-    """Why a job failed, stopped or waits, with the way on; nothing for one that runs or is completed."""
+def why(workspace: Workspace, job: Job, start_again: Callable[[], None]) -> None:
+    """Why a job failed, stopped or waits, with the way on; nothing for one that runs or is completed.
+
+    `start_again` draws the button beside what went wrong.
+    """
     if job.state == "failed":
-        reason = job.reason or text("The runner failed without a sentence: its log has the details.")
-        trouble(Problem(reason.template, **reason.values))
+        trouble(job.reason or text("The runner failed without a sentence: its log has the details."), start_again)
         st.caption(_("Job {id}, attempt {n}", id=job.id, n=job.attempt))
     elif job.state in ("stopped", "paused") and job.reason is not None:
         st.info(plain(say(job.reason)), icon=":material/info:")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from app.words import _, say
+from app.words import say
 from platform_core.algorithms.registry import algorithms
 from platform_core.errors import Text, text
 
@@ -54,6 +54,7 @@ MEANINGS: dict[str, Meaning] = {
     "steps": Meaning(text("Steps"), text("Optimizer updates that were made.")),
     "n": Meaning(text("Questions"), text("Rows that were asked.")),
 }
+FAMILIES = {"Main": text("Main"), "Speed": text("Speed"), "Other": text("Other"), "All": text("All")}
 SPEED = ("tokens_per_second", "samples_per_second", "step_time", "num_tokens", "epoch")
 
 
@@ -85,11 +86,14 @@ def main_metrics(kind: str, names: Iterable[str]) -> list[str]:
 def families(kind: str, names: Sequence[str]) -> dict[str, list[str]]:
     """Metrics by family: what matters for the kind, then one family for each prefix, speed, and the rest."""
     main = main_metrics(kind, names)
-    found = {_("Main"): main}
-    rest = [name for name in names if name not in main]
-    for name in rest:
-        prefix = name.partition("/")[0] if "/" in name else None
-        family = prefix or (_("Speed") if name in SPEED else _("Other"))
-        found.setdefault(family, []).append(name)
+    found = {"Main": main}
+    for name in (name for name in names if name not in main):
+        prefix, slash, _rest = name.partition("/")
+        found.setdefault(prefix if slash and prefix else "Speed" if name in SPEED else "Other", []).append(name)
     made = {family: metrics for family, metrics in found.items() if metrics}
-    return {**made, _("All"): list(names)} if len(made) > 1 else made
+    return {**made, "All": list(names)} if len(made) > 1 else made
+
+
+def family_title(family: str) -> str:
+    """What a family is called on the page; a prefix has no other name."""
+    return say(FAMILIES[family]) if family in FAMILIES else family

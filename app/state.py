@@ -10,7 +10,7 @@ import streamlit as st
 from app.format import ago, duration, moment
 from app.words import _
 from platform_core.clock import now
-from platform_core.jobs.states import ACTIVE, State
+from platform_core.jobs.states import LIVE, State
 from platform_core.jobs.store import Job
 
 Colour = Literal["gray", "blue", "orange", "green", "red"]
@@ -65,6 +65,6 @@ def badge(job: Job) -> None:
 def since(job: Job) -> str:
     """How long a job has been in its state: "for 3 min 05 s" while that goes on, "3 min ago" once it has ended."""
     seconds = max(0.0, now() - job.since)
-    if job.state in (*ACTIVE, "queued"):
+    if job.state in LIVE:
         return _("for {time}", time=duration(seconds))
     return ago(seconds)

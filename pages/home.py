@@ -17,10 +17,9 @@ from platform_core.demo import service as demo
 from platform_core.environment.machine import TIGHT_DISK
 from platform_core.environment.machine import disk as disk_of
 from platform_core.jobs import service as jobs
-from platform_core.jobs.states import ACTIVE
+from platform_core.jobs.states import LIVE
 
 BUSY, CALM = 2.0, 10.0
-LIVE = (*ACTIVE, "queued")
 SHOWN = 6
 RECENT = 7 * 86_400.0
 

@@ -15,7 +15,7 @@ from app.table import choice_table
 from app.words import _
 from platform_core.algorithms.registry import algorithms
 from platform_core.jobs import service as jobs
-from platform_core.jobs.states import ACTIVE, NEXT, State
+from platform_core.jobs.states import LIVE, NEXT, State
 from platform_core.jobs.store import Job
 
 PAGE = 50
@@ -117,7 +117,7 @@ def found(wanted: Filter, page: int) -> list[Job]:
 def is_busy() -> bool:
     """Whether any job will change by itself soon."""
     counts = jobs.count_jobs(workspace())
-    return any(counts.get(state) for state in (*ACTIVE, "queued"))
+    return any(counts.get(state) for state in LIVE)
 
 
 def listing(busy: bool) -> None:

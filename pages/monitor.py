@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from app import address
 from app.curves import curves
 from app.format import UNKNOWN, duration, moment
 from app.job_actions import clone_button, delete_button, refusals, start_button, stop_button, undo_bar, unknown_job
@@ -24,12 +25,11 @@ from platform_core.algorithms.registry import algorithms
 from platform_core.clock import now
 from platform_core.errors import Problem
 from platform_core.jobs import service as jobs
-from platform_core.jobs.states import ACTIVE, STARTABLE
+from platform_core.jobs.states import ACTIVE, LIVE, STARTABLE
 from platform_core.jobs.store import Job
 
 EVERY = 2.0
 VIEW, VIEW_OF, FOLLOW = "monitor.view", "monitor.view.of", "monitor.follow"
-LIVE = (*ACTIVE, "queued")
 
 
 def page(job_id: str, live: bool) -> None:
@@ -47,7 +47,7 @@ def page(job_id: str, live: bool) -> None:
     with guarded():
         status(job, jobs.metrics_file(workspace(), job))
     with guarded():
-        why(workspace(), job)
+        why(workspace(), job, lambda: start_button(workspace(), [job], _("Start again"), False, "act.start.again"))
     views(job)
 
 
@@ -100,7 +100,7 @@ def group_strip(job: Job, group: list[Job]) -> None:
     with st.container(border=True, key="strip"):
         opened = stage_strip(group_stages(workspace(), job.group_name, group), key="stages", here=job.id)
         if opened is not None:
-            go("monitor", job=opened, **{name: st.query_params[name] for name in ("view",) if name in st.query_params})
+            go("monitor", **{**address.others("follow"), "job": opened})
         if lives(job, group):
             st.session_state[FOLLOW] = "follow" in st.query_params
             st.toggle(_("Go on to the next stage by itself"), key=FOLLOW, on_change=remember_follow)

@@ -25,6 +25,8 @@ NEXT: dict[State, tuple[State, ...]] = {
 
 ACTIVE: tuple[State, ...] = ("starting", "running", "pausing", "stopping")
 """A process belongs to the job."""
+LIVE: tuple[State, ...] = (*ACTIVE, "queued")
+"""Changes by itself, so that whoever watches looks again."""
 WAITING: tuple[State, ...] = ("pending", "queued", "paused")
 ENDED: tuple[State, ...] = ("stopped", "completed", "failed")
 STARTABLE: tuple[State, ...] = ("pending", "paused", "stopped", "failed")

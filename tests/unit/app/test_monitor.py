@@ -66,6 +66,38 @@ def test_what_failed_says_why_and_can_go_on(opened: Open, workspace: Workspace) 
     assert not at.exception
 
 
+def test_the_callout_of_what_failed_has_the_button_that_helps(opened: Open, workspace: Workspace) -> None:
+    at = opened("monitor", job=add_job(workspace, "failed", reason=text("The disk is full.")).id)
+    assert at.button(key="act.start.again").label == "Start again"
+    at.button(key="act.start.again").click().run()
+    assert jobs.list_jobs(workspace)[0].state == "queued"
+    assert not at.exception
+    assert not at.error
+
+
+def test_how_curves_are_drawn_is_in_the_address(opened: Open, workspace: Workspace) -> None:
+    job = add_job(workspace, "completed", steps=10)
+    write_metrics(workspace, job, 10)
+    at = opened("monitor", job=job.id, view="curves", charts="All", axis="time", scale="log", smoothing="0.25")
+    assert not at.exception
+    names = ("charts", "axis", "scale", "smoothing")
+    assert [at.session_state[name] for name in names] == ["All", "time", "log", "0.25"]
+    at.button_group(key="axis").set_value("step").run()
+    at.select_slider(key="smoothing").set_value("0.9").run()
+    assert "axis" not in at.query_params, "the default stays out of the address"
+    assert at.query_params["smoothing"] == "0.9"
+    assert at.query_params["charts"] == "All"
+
+
+def test_an_address_that_means_nothing_is_the_default(opened: Open, workspace: Workspace) -> None:
+    job = add_job(workspace, "completed", steps=10)
+    write_metrics(workspace, job, 10)
+    at = opened("monitor", job=job.id, view="curves", charts="<b>", axis="x", scale="", smoothing="nan")
+    assert not at.exception
+    assert not at.error
+    assert [at.session_state[name] for name in ("charts", "axis", "smoothing")] == ["Main", "step", "0.6"]
+
+
 def test_stop_is_a_wish_and_two_presses_are_one(opened: Open, workspace: Workspace) -> None:
     job = add_job(workspace, "running", steps=3)
     at = opened("monitor", job=job.id)

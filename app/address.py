@@ -1,0 +1,35 @@
+"""What a person chose to see, kept in the page's address, so that a link shows the same; defaults stay out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+
+def chosen(name: str, options: Sequence[str], default: str) -> str:
+    """What the widget with the key `name` shall show: what the address says when it has changed, else what it shows.
+
+    Call it before the widget, and give the widget `keep` as its callback. Anything but `options` counts as the default.
+    """
+    asked, seen = st.query_params.get(name), f"address.{name}"
+    if asked != st.session_state.get(seen) or st.session_state.get(name) not in options:
+        st.session_state[name] = asked if asked in options else default
+    if asked is None or asked in options:  # an option that comes only later, such as a metric, is still waited for
+        st.session_state[seen] = asked
+    return str(st.session_state[name])
+
+
+def keep(name: str, default: str) -> None:
+    """Write what a person has just chosen into the address."""
+    value = str(st.session_state[name])
+    if value != default:
+        st.query_params[name] = value
+    else:
+        st.query_params.pop(name, None)
+    st.session_state[f"address.{name}"] = st.query_params.get(name)
+
+
+def others(*without: str) -> dict[str, str]:
+    """All of the address but some parts, to go on with it elsewhere."""
+    return {name: value for name, value in st.query_params.items() if name not in without}
