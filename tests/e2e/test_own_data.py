@@ -113,9 +113,11 @@ def test_what_can_not_be_a_dataset_is_told_and_nothing_is_kept(
 
 def test_the_uploader_can_be_reached_and_used_by_keyboard(page: Page, opened: Opened) -> None:
     opened(page, "/datasets")
-    page.get_by_role("button", name="Choose files").focus()
+    button = page.get_by_role("button", name="Choose files")
+    button.focus()
+    expect(button).to_be_focused()
     with page.expect_file_chooser():
-        page.keyboard.press("Enter")
+        button.press("Enter")
 
 
 def test_narrow_screens_do_not_scroll_sideways(new_page: Callable[..., Page], opened: Opened, tiny_model: str) -> None:
