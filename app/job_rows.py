@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from app.curves import colour_of
 from app.format import ago, duration, moment, number
 from app.job_status import steps
@@ -13,7 +11,7 @@ from app.table import Cell, Column, Row, words
 from app.words import _
 from platform_core.algorithms.registry import algorithms
 from platform_core.clock import now
-from platform_core.jobs.states import ACTIVE
+from platform_core.jobs.progress import headline, seconds_left, seconds_taken
 from platform_core.jobs.store import Job
 
 
@@ -64,33 +62,13 @@ def progress(job: Job) -> Cell:
 
 def time(job: Job) -> Cell:
     """What is left while it runs, how long it took afterwards."""
-    left = job.progress.get("eta_seconds")
-    if job.state in ACTIVE and isinstance(left, int | float):
-        told = job.progress.get("updated_at")
-        gone = now() - told if isinstance(told, int | float) else 0.0
-        return words(_("about {time} left", time=duration(max(left - gone, 0.0))))
-    if job.started_at is None:
-        return None
-    return words(duration((job.finished_at or now()) - job.started_at))
+    left, taken = seconds_left(job), seconds_taken(job)
+    if left is not None:
+        return words(_("about {time} left", time=duration(left)))
+    return None if taken is None else words(duration(taken))
 
 
 def value(job: Job) -> Cell:
     """The metric that matters most, its newest value."""
     found = headline(job)
     return None if found is None else words(number(found[1]), title(found[0]))
-
-
-def headline(job: Job) -> tuple[str, float] | None:
-    """The first metric of the job's kind that has a value, from its result or from its run."""
-    kind = algorithms().get(job.kind)
-    result = job.result.get("metrics") or {}
-    for name in kind.metrics if kind is not None else ():
-        newest = result.get(name, job.latest.get(name))
-        if isinstance(newest, int | float) and not isinstance(newest, bool):
-            return name, float(newest)
-    return None
-
-
-def names(jobs: Sequence[Job]) -> str:
-    """The names of a few jobs."""
-    return ", ".join(f"“{job.name}”" for job in jobs[:3]) + (" …" if len(jobs) > 3 else "")

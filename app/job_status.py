@@ -16,6 +16,7 @@ from platform_core.clock import now
 from platform_core.errors import Text, text
 from platform_core.jobs import service as jobs
 from platform_core.jobs import supervision
+from platform_core.jobs.progress import seconds_taken
 from platform_core.jobs.states import ACTIVE
 from platform_core.jobs.store import Job
 from platform_core.metrics.forecast import seconds_left
@@ -67,8 +68,9 @@ def facts(job: Job, progress: Mapping[str, Any], latest: Mapping[str, float], fo
     epoch = progress.get("epoch")
     if isinstance(epoch, int | float):
         found.append((_("Epoch"), f"{epoch:.2f}"))
-    if job.started_at is not None:
-        found.append((_("Elapsed"), duration((job.finished_at or now()) - job.started_at)))
+    taken = seconds_taken(job)
+    if taken is not None:
+        found.append((_("Elapsed"), duration(taken)))
     if job.state in ACTIVE:
         found.append((_("Remaining"), forecast))
     found += [(say(SPEEDS[name]), number(latest[name], 3)) for name in SPEEDS if name in latest]

@@ -13,12 +13,13 @@ import yaml
 
 from app.commands.live import follow
 from app.commands.logs import last_lines, new_lines
-from app.commands.options import Commands, headline, job_json, seconds_left, seconds_taken, steps, verb, workspace
+from app.commands.options import Commands, job_json, steps, verb, workspace
 from app.commands.printing import STATE_COLOURS as COLOURS
 from app.commands.printing import ago, duration, paint, plain, show, show_json, significant, table
 from platform_core.clock import now
 from platform_core.errors import Problem
 from platform_core.jobs import service, supervision
+from platform_core.jobs.progress import headline, seconds_left, seconds_taken
 from platform_core.jobs.states import ENDED, NEXT
 from platform_core.jobs.store import Job
 from platform_core.workspace.service import Workspace

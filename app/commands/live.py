@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from threading import Event
 from typing import TextIO
 
-from app.commands.options import headline, seconds_left, steps
+from app.commands.options import steps
 from app.commands.printing import cut, duration, is_terminal, plain, significant
 from platform_core.clock import monotonic
 from platform_core.errors import Problem
 from platform_core.jobs import service, supervision
+from platform_core.jobs.progress import headline, seconds_left
 from platform_core.jobs.states import ENDED
 from platform_core.jobs.store import Job
 from platform_core.workspace.service import Workspace

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from platform_core.algorithms.registry import algorithms
-from platform_core.clock import now
+from platform_core.jobs.progress import headline as headline
+from platform_core.jobs.progress import seconds_left as seconds_left
+from platform_core.jobs.progress import seconds_taken as seconds_taken
 from platform_core.jobs.store import Job
 from platform_core.workspace.service import Workspace, open_workspace
 
@@ -71,29 +72,3 @@ def steps(job: Job) -> str:
     if job.step is None:
         return ""
     return f"{job.step}/{job.total_steps}" if job.total_steps else str(job.step)
-
-
-def headline(job: Job) -> tuple[str, float] | None:
-    """The metric to look at first and its newest value, once there is one."""
-    known = algorithms().get(job.kind)
-    for name in known.metrics if known else ():
-        value = job.latest.get(name, job.result.get("metrics", {}).get(name))
-        if isinstance(value, int | float):
-            return name, float(value)
-    return None
-
-
-def seconds_left(job: Job) -> float | None:
-    """Seconds until the end as the runner last forecast them, less what went by; None when not running."""
-    left = job.progress.get("eta_seconds")
-    if job.state != "running" or job.progress.get("phase") != "running" or not isinstance(left, int | float):
-        return None
-    told = job.progress.get("updated_at")
-    return max(0.0, left - (now() - told if isinstance(told, int | float) else 0.0))
-
-
-def seconds_taken(job: Job) -> float | None:
-    """Seconds from the job's first start to its end, or to now."""
-    if job.started_at is None:
-        return None
-    return (job.finished_at or now()) - job.started_at

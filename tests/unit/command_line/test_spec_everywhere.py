@@ -107,7 +107,7 @@ def test_the_command_that_the_page_shows_makes_the_same_spec(home: Path, capsys:
     values = {"dataset": "texts.jsonl", "vocab_size": 700, "split_digits": False, "max_rows": 5, "cpu_slots": 1}
     spec, _ = validate(TokenizerSpec, values)
     assert spec is not None
-    words = shlex.split(command_line(algorithms()["tokenizer"], "a name", spec))
+    words = shlex.split(command_line(algorithms()["tokenizer"], "a name", spec, values))
     assert main([*words[1:], "--dry-run", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["name"] == "a name"
