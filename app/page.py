@@ -22,6 +22,8 @@ log = logging.getLogger("lathe.page")
 
 PAGES = Path(__file__).resolve().parents[1] / "pages"
 BUSY_SECONDS = 5.0
+# What Markdown makes a link of even when it is escaped; an invisible word joiner behind it keeps it text
+ADDRESS = re.compile(r"https?:(?=//)|www(?=\.)|@", re.IGNORECASE)
 MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:^=&\"'])")
 
 
@@ -45,7 +47,8 @@ def workspace() -> Workspace:
 
 def plain(value: object) -> str:
     """A person's text for a place that reads Markdown (labels, captions, titles): shown as it is, never as markup."""
-    return MARKUP.sub(r"\\\1", re.sub(r"[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", str(value)))
+    text = re.sub(r"[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", str(value))
+    return MARKUP.sub(r"\\\1", ADDRESS.sub("\\g<0>\u2060", text))
 
 
 def page_file(name: str) -> Path:

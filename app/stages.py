@@ -10,6 +10,7 @@ import streamlit as st
 from app.format import number
 from app.state import as_cell
 from app.words import _
+from platform_core.algorithms.registry import algorithms
 from platform_core.demo import service as demo
 from platform_core.jobs.store import Job
 from platform_core.workspace.service import Workspace
@@ -38,7 +39,7 @@ def stage_strip(stages: Sequence[tuple[str, Job]], *, key: str, here: str = "") 
     shown = [
         {
             "id": job.id,
-            "name": name,
+            "name": stage_title(name, job),
             "title": job.name,
             "href": f"monitor?job={job.id}",
             "state": as_cell(job.state),
@@ -51,6 +52,15 @@ def stage_strip(stages: Sequence[tuple[str, Job]], *, key: str, here: str = "") 
     chosen = _stages(key=key, data={"stages": shown, "label": _("Stages")}, on_open_change=_nothing)
     opened = chosen.open
     return opened if isinstance(opened, str) and opened in {job.id for _name, job in stages} else None
+
+
+def stage_title(name: str, job: Job) -> str:
+    """A stage of the demo by its kind and what it judges ("Evaluate SFT"); other jobs by their name."""
+    kind, _dash, what = name.partition("-")
+    if kind != job.kind or kind not in algorithms():
+        return name
+    judged = _(algorithms()[what].title) if what in algorithms() else _(what.capitalize()) if what else ""
+    return f"{_(algorithms()[kind].title)} {judged}".strip()
 
 
 def detail(job: Job) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.stages import stage_title
 from platform_core.database.engine import writing
 from platform_core.demo import service as demo
 from platform_core.errors import Problem, text
@@ -46,6 +47,15 @@ def test_one_press_queues_the_demo_and_leads_to_its_monitor(opened: Open, worksp
     at = opened("home")
     assert not at.exception
     assert "The demo" in said(at)
+
+
+def test_stages_of_the_demo_have_the_names_of_their_kinds(workspace: Workspace) -> None:
+    demo.start_demo(workspace, 0)
+    stages = demo.demo_jobs(workspace, demo.latest_demo(workspace) or "")
+    assert [stage_title(name, job) for name, job in stages.items()] == [
+        "Tokenizer", "Pretrain", "SFT", "GRPO", "Evaluate Base", "Evaluate SFT", "Evaluate GRPO",
+    ]  # fmt: skip
+    assert stage_title("sft-of-mine", next(iter(stages.values()))) == "sft-of-mine"
 
 
 def test_what_failed_needs_you(opened: Open, workspace: Workspace) -> None:

@@ -11,7 +11,7 @@ from time import process_time
 import numpy as np
 import pytest
 
-from app import curves, format, live_chart, metric_words, results
+from app import curves, format, live_chart, metric_words, page, results
 from app.live_chart import Line, Zoom
 from platform_core.metrics.reader import Reader
 from platform_core.metrics.writer import Writer
@@ -166,3 +166,10 @@ def test_a_zoom_on_the_time_axis_becomes_steps(runs: dict[int, Path]) -> None:
     assert curves.window(Zoom("time", 2.0, 4.0), "step", None) is None
     assert curves.window(Zoom("step", 10, 20), "step", None) == (9, 21)
     assert curves.window(None, "step", None) is None
+
+
+@pytest.mark.parametrize("address", ["http://a.example/x", "HTTPS://a.example", "www.a.example", "ada@a.example"])
+def test_addresses_in_a_persons_text_do_not_become_links(address: str) -> None:
+    shown = page.plain(f"see {address}").replace("\\", "")
+    assert address not in shown
+    assert shown.replace("\u2060", "") == f"see {address}"
