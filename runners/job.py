@@ -20,6 +20,7 @@ from platform_core.algorithms.registry import algorithm
 from platform_core.clock import monotonic, now
 from platform_core.errors import Problem, Text, text
 from platform_core.files import publish, read_json, write_json
+from platform_core.jobs.outcome import has_checkpoint, onward
 from platform_core.jobs.spec import JobSpec
 from runners.report import Report
 
@@ -103,8 +104,9 @@ def run_job(folder: Path, work: Work) -> int:
         result["status"] = "paused" if report.wish == "pause" else "stopped"
     except BaseException as error:
         log.error("%s", traceback.format_exc())
-        result["error"] = explain(error).as_json()
-        report.event("failed", str(explain(error)), level="error")
+        reason = explain(error, has_checkpoint(folder))
+        result["error"] = reason.as_json()
+        report.event("failed", str(reason), level="error")
     finally:
         shutil.rmtree(run.output, ignore_errors=True)
         report.close()
@@ -117,8 +119,8 @@ def run_job(folder: Path, work: Work) -> int:
     return 0 if result["status"] != "failed" else 1
 
 
-def explain(error: BaseException) -> Text:
-    """A sentence with reason and way out for whatever ended the work."""
+def explain(error: BaseException, saved: bool = False) -> Text:
+    """A sentence with reason and way out for whatever ended the work; `saved`: whether a whole checkpoint is there."""
     if isinstance(error, Problem):
         return error.text
     chain: list[BaseException] = []
@@ -129,13 +131,11 @@ def explain(error: BaseException) -> Text:
     if any(
         (isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT)) or "No space left" in str(e) for e in chain
     ):
-        return text(
-            "The disk is full: free some space and start the job again; it goes on from its last whole checkpoint."
-        )
+        return text("The disk is full: free some space and start the job again; {onward}.", onward=onward(saved))
     if any(isinstance(e, MemoryError) or type(e).__name__ == "OutOfMemoryError" for e in chain):
         return text("Memory ran out: take a smaller batch size or sequence length, or turn gradient checkpointing on.")
     if isinstance(error, KeyboardInterrupt | SystemExit):
-        return text("The runner was interrupted: start the job again; it goes on from its last whole checkpoint.")
+        return text("The runner was interrupted: start the job again; {onward}.", onward=onward(saved))
     first = str(error).strip().split("\n")[0][:300]
     return text(
         "The program broke with {kind}: {message}. The log has the details.", kind=type(error).__name__, message=first

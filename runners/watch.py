@@ -13,7 +13,7 @@ from platform_core.clock import monotonic
 from platform_core.database.engine import reading, writing
 from platform_core.errors import Problem, Text, text
 from platform_core.jobs import processes, queue, service, store
-from platform_core.jobs.outcome import Exit, last_error_line, outcome
+from platform_core.jobs.outcome import Exit, has_checkpoint, last_error_line, outcome
 from platform_core.jobs.processes import Identity
 from platform_core.jobs.states import State
 from platform_core.jobs.store import Job
@@ -207,6 +207,7 @@ class Watcher:
             ended,
             watch.order.attempt.read_result(),
             has_output=(watch.order.folder / "output").exists(),
+            has_checkpoint=has_checkpoint(watch.order.folder),
             error_line=last_error_line(watch.order.attempt.log),
             stopped_by=stopped_by,
             killed_after=watch.killed_after,

@@ -42,6 +42,7 @@ def outcome(
     result: dict[str, Any] | None,
     *,
     has_output: bool,
+    has_checkpoint: bool = False,
     error_line: str = "",
     stopped_by: str = "",
     killed_after: float | None = None,
@@ -49,13 +50,25 @@ def outcome(
     """Judge an attempt none of whose processes lives.
 
     `result` is the attempt's own result.json (None when it left none); `killed_after` the seconds of grace after which
-    the supervisor ended it by force.
+    the supervisor ended it by force; `has_checkpoint` whether the job has a whole one to go on from.
     """
     if result is not None:
         return _by_result(state, result, has_output, stopped_by)
     if state == "stopping":
-        return Outcome("stopped", _stopped_without_result(stopped_by, killed_after))
-    return Outcome("failed", _cause(ended, error_line))
+        return Outcome("stopped", _stopped_without_result(stopped_by, killed_after, has_checkpoint))
+    return Outcome("failed", _cause(ended, error_line, has_checkpoint))
+
+
+def onward(has_checkpoint: bool) -> Text:
+    """How a job goes on when it is started again."""
+    if has_checkpoint:
+        return text("it goes on from its last whole checkpoint")
+    return text("it begins anew, since it had saved no checkpoint")
+
+
+def has_checkpoint(job_folder: Path) -> bool:
+    """Whether a job has a whole checkpoint: they get their name when they are whole, and not before."""
+    return any(place.is_dir() for place in (job_folder / "checkpoints").glob("step-*"))
 
 
 def _by_result(state: State, result: dict[str, Any], has_output: bool, stopped_by: str) -> Outcome:
@@ -78,21 +91,23 @@ def _by_result(state: State, result: dict[str, Any], has_output: bool, stopped_b
     return Outcome("failed", reason, result)
 
 
-def _stopped_without_result(stopped_by: str, killed_after: float | None) -> Text:
+def _stopped_without_result(stopped_by: str, killed_after: float | None, saved: bool) -> Text:
     if killed_after is None:
-        return text("Stopped by {who} before it could save: it goes on from its last whole checkpoint.", who=stopped_by)
+        return text(
+            "Stopped by {who} before it could save; started again, {onward}.", who=stopped_by, onward=onward(saved)
+        )
     return text(
-        "Stopped by {who}; it did not end within {seconds:g} seconds and was killed: "
-        "what it did since its last checkpoint is lost.",
+        "Stopped by {who}; it did not end within {seconds:g} seconds and was killed; started again, {onward}.",
         who=stopped_by,
         seconds=killed_after,
+        onward=onward(saved),
     )
 
 
-def _cause(ended: Exit, error_line: str) -> Text:
+def _cause(ended: Exit, error_line: str, saved: bool) -> Text:
     if ended.rebooted:
         return text(
-            "The machine was started anew while the job ran: start it again; it goes on from its last whole checkpoint."
+            "The machine was started anew while the job ran: start the job again; {onward}.", onward=onward(saved)
         )
     if ended.out_of_memory:
         return text(
@@ -100,9 +115,7 @@ def _cause(ended: Exit, error_line: str) -> Text:
             "length, or close other programs, then start the job again."
         )
     if ended.signal == signal.SIGKILL or (ended.signal is None and ended.code is None):
-        return text(
-            "The runner was killed from outside: start the job again; it goes on from its last whole checkpoint."
-        )
+        return text("The runner was killed from outside: start the job again; {onward}.", onward=onward(saved))
     if ended.signal == signal.SIGSEGV:
         return text(
             "The runner crashed with a segmentation fault (SIGSEGV), an error in native code: "
@@ -110,9 +123,9 @@ def _cause(ended: Exit, error_line: str) -> Text:
         )
     if ended.signal is not None:
         return text(
-            "The runner was ended by the signal {signal}: start the job again; "
-            "it goes on from its last whole checkpoint.",
+            "The runner was ended by the signal {signal}: start the job again; {onward}.",
             signal=_name(ended.signal),
+            onward=onward(saved),
         )
     if error_line:
         return text(

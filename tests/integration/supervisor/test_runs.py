@@ -34,7 +34,7 @@ ENDS = {
     "exit": "The runner ended with exit code 7: CustomError: the lamp fell down. Its log has the details.",
     "no_result": "The runner ended with exit code 0 and left no result: its log has the details.",
     "segfault": "The runner crashed with a segmentation fault (SIGSEGV)",
-    "kill": "The runner was killed from outside: start the job again; it goes on from its last whole checkpoint.",
+    "kill": "The runner was killed from outside: start the job again; it ",
 }
 
 

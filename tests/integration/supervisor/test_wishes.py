@@ -68,7 +68,8 @@ def test_a_runner_that_does_not_stop_is_killed_after_the_grace(stage: Stage, dea
     stopped = stage.wait_for(job)
     assert stopped.state == "stopped"
     assert str(stopped.reason) == (
-        "Stopped by ada; it did not end within 1 seconds and was killed: what it did since its last checkpoint is lost."
+        "Stopped by ada; it did not end within 1 seconds and was killed; started again, it goes on from its last "
+        "whole checkpoint."
     )
     assert_true(stage, job)
     assert not processes.alive(runner)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from platform_core.errors import text
-from platform_core.jobs.outcome import Exit, last_error_line, outcome
+from platform_core.jobs.outcome import Exit, has_checkpoint, last_error_line, outcome
 from platform_core.jobs.states import NEXT, State
 
 KILLED = "The runner was killed from outside"
@@ -70,6 +70,18 @@ def test_without_a_result_the_end_of_the_process_is_the_reason(ended: Exit, line
     found = outcome("running", ended, None, has_output=True, error_line=line)
     assert found.state == "failed"
     assert str(found.reason).startswith(sentence)
+
+
+@pytest.mark.parametrize("state", ["running", "stopping"])
+def test_only_what_was_saved_is_promised(state: State, tmp_path: Path) -> None:
+    def sentence() -> str:
+        saved = has_checkpoint(tmp_path)
+        return str(outcome(state, Exit(signal=9), None, has_output=False, has_checkpoint=saved).reason)
+
+    (tmp_path / "checkpoints" / ".saving.part").mkdir(parents=True)
+    assert sentence().endswith("it begins anew, since it had saved no checkpoint.")
+    (tmp_path / "checkpoints" / "step-4").mkdir()
+    assert sentence().endswith("it goes on from its last whole checkpoint.")
 
 
 def test_a_runner_killed_after_the_grace_says_so() -> None:
