@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 from app.sizes import bytes_text
 from app.words import _
 from platform_core.algorithms.registry import Algorithm
 from platform_core.datasets import service as datasets
-from platform_core.environment.machine import memory_bytes
+from platform_core.environment.machine import memory_bytes, usable_cores
 from platform_core.errors import Problem
 from platform_core.jobs import service as jobs
 from platform_core.jobs.spec import JobSpec, references
@@ -92,7 +90,7 @@ def begins(workspace: Workspace, spec: JobSpec) -> str:
     queued = counts.get("queued", 0)
     if queued:
         return _("after {n} waiting in the queue", n=queued)
-    cores, wanted = os.cpu_count() or 1, spec.cpu_slots or 1
+    cores, wanted = usable_cores(), spec.cpu_slots or 1
     taken = sum(j.cpu_slots for j in jobs.list_jobs(workspace, states=list(ACTIVE)))
     if taken + wanted > cores:
         return _("when {n} cores are free", n=wanted)

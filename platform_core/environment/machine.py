@@ -16,6 +16,7 @@ from platform_core.clock import now
 from platform_core.environment.checks import Check, Disk, gibibytes, value
 from platform_core.errors import Text, text
 
+MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 LEAST_MEMORY = 2 * 2**30
 LEAST_DISK = 2**30
 TIGHT_DISK = 5 * 2**30
@@ -26,11 +27,14 @@ NETWORK_FILE_SYSTEMS = (
 )  # fmt: skip
 
 
+def usable_cores() -> int:
+    """The cores that this process may use: those of the machine, or fewer where it is bound to some of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def processor() -> Check:
     """The cores that this process may use."""
-    everything = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else everything
-    quota = cpu_quota()
+    usable, quota = usable_cores(), cpu_quota()
     found = text("{n} cores, {model}", n=usable, model=processor_model())
     if quota is not None and quota < usable:
         hint = text("This container gets the time of {quota:.1f} cores: set CPU cores of a job to that.", quota=quota)
@@ -50,8 +54,11 @@ def processor_model() -> str:
 
 
 def memory_bytes() -> int:
-    """Physical memory of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Physical memory of this machine, or what its container gets of it (cgroup v2)."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):  # ValueError: "max", no limit
+        total = min(total, int(MEMORY_LIMIT.read_text()))
+    return total
 
 
 def cpu_quota() -> float | None:
@@ -65,9 +72,7 @@ def cpu_quota() -> float | None:
 
 def memory() -> Check:
     """Physical memory, or what a container gets of it."""
-    total, free = psutil.virtual_memory().total, psutil.virtual_memory().available
-    with contextlib.suppress(OSError, ValueError):
-        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    total, free = memory_bytes(), psutil.virtual_memory().available
     enough = total >= LEAST_MEMORY
     return Check(
         text("Memory"),

@@ -9,7 +9,7 @@ from platform_core.algorithms.registry import Algorithm
 from platform_core.database.engine import reading
 from platform_core.datasets import service as datasets
 from platform_core.datasets.needs import training_rows
-from platform_core.environment.machine import memory_bytes
+from platform_core.environment.machine import memory_bytes, usable_cores
 from platform_core.errors import Problem, text
 from platform_core.jobs import store
 from platform_core.jobs.messages import Finding
@@ -122,10 +122,10 @@ def _check_memory(parameters: int) -> list[Finding]:
 
 def _check_machine(workspace: Workspace, spec: JobSpec) -> list[Finding]:
     findings = []
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     if spec.cpu_slots is not None and spec.cpu_slots > cores:
         sentence = text(
-            "{want} cores are more than the {have} of this machine: the job would wait for ever.",
+            "{want} cores are more than the {have} that jobs can have on this machine: take at most {have}.",
             want=spec.cpu_slots,
             have=cores,
         )

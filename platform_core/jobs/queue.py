@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from sqlalchemy import Connection, exists, func, or_, select
 from platform_core.algorithms.registry import algorithm
 from platform_core.clock import now
 from platform_core.database.tables import dependencies, jobs
+from platform_core.environment.machine import usable_cores
 from platform_core.errors import Problem, Text, text
 from platform_core.jobs import store
 from platform_core.jobs.states import ACTIVE, State
@@ -36,8 +36,7 @@ class Capacity:
 
 def capacity() -> Capacity:
     """The cores that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Capacity(cores)
+    return Capacity(usable_cores())
 
 
 def active_jobs(connection: Connection) -> list[Job]:

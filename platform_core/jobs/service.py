@@ -6,7 +6,6 @@ They write wishes; the supervisor makes them true.
 from __future__ import annotations
 
 import getpass
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from platform_core.algorithms.registry import algorithm
 from platform_core.clock import now
 from platform_core.database.engine import reading, writing
 from platform_core.datasets import service as datasets
+from platform_core.environment.machine import usable_cores
 from platform_core.errors import Problem, text
 from platform_core.files import read_json, write_json, write_whole
 from platform_core.ids import is_id, new_id
@@ -57,7 +57,7 @@ def resolve(spec: JobSpec) -> JobSpec:
 
 def default_cpu_slots() -> int:
     """Half of the cores, so that two jobs fit."""
-    return max(1, (os.cpu_count() or 1) // 2)
+    return max(1, usable_cores() // 2)
 
 
 def create(

@@ -17,6 +17,8 @@ from platform_core.environment import machine, software, workspace
 from platform_core.environment.checks import Check, Report
 from platform_core.environment.service import report
 from platform_core.errors import Text
+from platform_core.jobs import queue
+from platform_core.jobs import service as jobs
 from platform_core.workspace.service import open_workspace
 
 
@@ -149,3 +151,23 @@ def test_doctor_prints_it_and_fails_only_for_a_problem(
     told = json.loads(capsys.readouterr().out)
     assert told["status"] == "problem"
     assert {s["name"] for s in told["sections"]} == {"Software", "Machine", "Workspace", "Programs"}
+
+
+def test_a_containers_memory_limit_counts_for_the_report_and_for_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(machine, "MEMORY_LIMIT", limit)
+    whole = machine.memory_bytes()
+    limit.write_text("max\n")
+    assert machine.memory_bytes() == whole
+    limit.write_text(f"{2**30}\n")
+    assert machine.memory_bytes() == 2**30
+    assert machine.memory().status == "warning"
+    assert str(machine.memory().found).startswith("1.0 GiB")
+
+
+def test_all_who_count_cores_count_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3}, raising=False)
+    assert queue.capacity().cpu_slots == jobs.default_cpu_slots() == 1
+    assert str(machine.processor().found).startswith("1 cores")
