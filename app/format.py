@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from app.words import _
+from app import durations
+from app.words import _, say
 
 UNKNOWN = "–"
 
@@ -45,40 +46,19 @@ def share_interval(low: float, high: float) -> str:
 
 def duration(seconds: float | None) -> str:
     """ "12 s", "3 min 05 s", "1 h 04 min", "2 d 3 h"."""
-    if seconds is None or not math.isfinite(seconds):
-        return UNKNOWN
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return _("{s} s", s=whole)
-    if whole < 3600:
-        return _("{m} min {s:02d} s", m=whole // 60, s=whole % 60)
-    if whole < 86_400:
-        return _("{h} h {m:02d} min", h=whole // 3600, m=whole % 3600 // 60)
-    return _("{d} d {h} h", d=whole // 86_400, h=whole % 86_400 // 3600)
-
-
-def coarse(seconds: float) -> str:
-    """A duration in its largest unit: "45 s", "3 min", "5 h", "2 d"."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return _("{s} s", s=whole)
-    if whole < 3600:
-        return _("{m} min", m=round(whole / 60))
-    if whole < 86_400:
-        return _("{h} h", h=round(whole / 3600))
-    return _("{d} d", d=round(whole / 86_400))
+    return UNKNOWN if seconds is None or not math.isfinite(seconds) else say(durations.exact(seconds))
 
 
 def ago(seconds: float) -> str:
     """ "just now", "3 min ago"."""
-    return _("just now") if seconds < 5 else _("{time} ago", time=coarse(seconds))
+    return say(durations.ago(seconds))
 
 
 def remaining(low: float, high: float) -> str:
     """A forecast with its range: "about 3 min", "3 min to 5 min"."""
     if high < 5:
         return _("a few seconds")
-    first, last = coarse(max(low, 1)), coarse(high)
+    first, last = say(durations.coarse(max(low, 1))), say(durations.coarse(high))
     if first == last:
         return _("about {time}", time=last)
     return _("{low} to {high}", low=first, high=last)

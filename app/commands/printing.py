@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TextIO
 
+from app import durations
+
 STATE_COLOURS = {
     "pending": 90, "queued": 90, "starting": 34, "running": 34, "pausing": 33, "paused": 33, "stopping": 33,
     "stopped": 90, "completed": 32, "failed": 31, "ok": 32, "warning": 33, "problem": 31,
@@ -113,24 +115,12 @@ def _line(cells: Sequence[str], sizes: Sequence[int], right: Sequence[bool]) -> 
 
 def duration(seconds: float | None) -> str:
     """ "12 s", "3 min 05 s", "1 h 04 min", "2 d 3 h"; empty when not known."""
-    if seconds is None:
-        return ""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    if whole < 86_400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
+    return "" if seconds is None else str(durations.exact(seconds))
 
 
 def ago(seconds: float) -> str:
     """ "just now", "3 min ago"."""
-    if seconds < 5:
-        return "just now"
-    words = duration(seconds).split()
-    return f"{words[0]} {words[1]} ago"
+    return str(durations.ago(seconds))
 
 
 def significant(number: object, digits: int = 4) -> str:
