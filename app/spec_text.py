@@ -1,4 +1,4 @@
-"""A job as text: YAML that fills the form and is filled by it, and the command that does the same."""
+"""A job as text: the YAML that a form makes, and the command that does the same."""
 
 from __future__ import annotations
 
@@ -7,21 +7,16 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from app.sizes import typed
 from app.spec_form import default_of, ordered
 from platform_core.algorithms.registry import Algorithm
-from platform_core.errors import Problem
+from platform_core.jobs import document
 from platform_core.jobs.spec import JobSpec
-
-LARGEST = 2**18
 
 
 def to_yaml(kind: str, name: str, values: Mapping[str, Any]) -> str:
     """A job as a YAML document, as `lathe train --config` takes it."""
-    document = {"kind": kind, **({"name": name} if name else {}), "spec": {k: as_number(v) for k, v in values.items()}}
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    return document.write(kind, name, {k: as_number(v) for k, v in values.items()})
 
 
 def as_number(value: Any) -> Any:
@@ -30,40 +25,6 @@ def as_number(value: Any) -> Any:
         return float(value) if isinstance(value, str) and re.match(r"[\d.+-]", value) else value
     except ValueError:
         return value
-
-
-def from_yaml(text: str, kind: str) -> tuple[str, str, dict[str, Any]]:
-    """Kind, name and settings of a YAML document (or of its settings alone); raises Problem."""
-    data = load(text)
-    if not isinstance(data, dict) or not all(isinstance(k, str) for k in data):
-        raise Problem("This YAML holds no settings: write lines such as `learning_rate: 2e-5`.")
-    if "spec" not in data:
-        return kind, "", data
-    spec = data["spec"] or {}
-    if not isinstance(spec, dict) or not all(isinstance(k, str) for k in spec):
-        raise Problem("`spec` in this YAML holds no settings: write lines such as `learning_rate: 2e-5` under it.")
-    return str(data.get("kind") or kind), str(data.get("name") or ""), spec
-
-
-def load(text: str) -> Any:
-    """The value of a YAML text; raises Problem with the line for what can't be understood."""
-    if len(text) > LARGEST:
-        raise Problem("This YAML is longer than {limit} KiB: that is no job's settings.", limit=LARGEST >> 10)
-    try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise Problem("This YAML uses aliases (`*name`): write the values out.")
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise Problem(
-            "Line {line} of this YAML can't be understood: {reason}. The form keeps what it had.",
-            line=mark.line + 1 if mark else 1,
-            reason=getattr(error, "problem", None) or "unknown character",
-        ) from error
-    except (RecursionError, ValueError) as error:
-        raise Problem(
-            "This YAML can't be understood: {reason}. The form keeps what it had.", reason=str(error)
-        ) from error
 
 
 def command_line(chosen: Algorithm, name: str, spec: JobSpec, given: Mapping[str, Any]) -> str:

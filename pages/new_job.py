@@ -11,12 +11,13 @@ from app.consequence import facts
 from app.page import card, fact_grid, go, header, link, plain, trouble, workspace
 from app.pickers import choices_for
 from app.spec_form import Choice, Form, draft, fill, localised, spec_form
-from app.spec_text import command_line, from_yaml, to_yaml
+from app.spec_text import command_line, to_yaml
 from app.words import _, say
 from platform_core.algorithms.registry import Algorithm, algorithm, algorithms
-from platform_core.errors import Problem
+from platform_core.errors import Problem, text
 from platform_core.ids import new_id
 from platform_core.jobs import service as jobs
+from platform_core.jobs.document import read
 from platform_core.jobs.messages import Finding
 from platform_core.jobs.spec import Pick, setting_of
 
@@ -74,15 +75,15 @@ def take_yaml(kind: str) -> None:
     typed = st.session_state[YAML]
     forget()
     try:
-        wanted, name, values = from_yaml(typed, kind)
-        chosen = algorithm(wanted)
-        findings = fill(chosen.spec, wanted, values)
+        document = read(typed)
+        wanted = document.kind or kind
+        findings = fill(algorithm(wanted).spec, wanted, document.settings)
     except Problem as problem:
-        findings = [Finding("error", problem.text)]
+        findings = [Finding("error", text("{why} The form keeps what it had.", why=problem.text))]
     if findings:
         remember(findings)
         return
-    st.session_state[NAME] = name
+    st.session_state[NAME] = document.name
     if wanted != kind:
         st.query_params["kind"] = wanted
         st.session_state["new-job.query"] = {k: v for k, v in st.query_params.items() if k != "lang"}

@@ -9,7 +9,6 @@ import typing
 from typing import Any
 
 import click
-import yaml
 from pydantic.fields import FieldInfo
 
 from app.commands.document import read_document
@@ -20,6 +19,7 @@ from app.sizes import short
 from platform_core.algorithms.registry import Algorithm, Role, algorithm, algorithms
 from platform_core.errors import Problem
 from platform_core.jobs import service, supervision
+from platform_core.jobs.document import write
 from platform_core.jobs.messages import Finding
 from platform_core.jobs.spec import JobSpec, setting_of
 from platform_core.jobs.store import Job
@@ -235,11 +235,12 @@ def _told(job: Job, as_json: bool) -> bool:
 def _show_resolved(
     chosen: Algorithm, engine: str, name: str, spec: JobSpec, findings: list[Finding], as_json: bool
 ) -> None:
-    document = {"kind": chosen.name, "engine": engine, "name": name, "spec": spec.model_dump(mode="json")}
+    settings = spec.model_dump(mode="json")
     if as_json:
+        document = {"kind": chosen.name, "engine": engine, "name": name, "spec": settings}
         show_json({**document, "warnings": [str(f.text) for f in findings]})
     else:
-        show(yaml.safe_dump(document, sort_keys=False, allow_unicode=True).rstrip())
+        show(write(chosen.name, name, settings, engine).rstrip())
 
 
 def warn(findings: list[Finding]) -> None:

@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from platform_core.algorithms.registry import algorithm
 from platform_core.clock import now
 from platform_core.database.engine import reading, writing
@@ -21,7 +19,7 @@ from platform_core.environment.machine import usable_cores
 from platform_core.errors import Problem, text
 from platform_core.files import read_json, write_json, write_whole
 from platform_core.ids import is_id, new_id
-from platform_core.jobs import store
+from platform_core.jobs import document, store
 from platform_core.jobs.check import check
 from platform_core.jobs.messages import Finding, validate
 from platform_core.jobs.spec import JobSpec, references, spec_hash
@@ -105,8 +103,7 @@ def create(
         "created_at": at,
     }
     folder = workspace.job_folder(job_id)
-    document = {"kind": kind, "engine": engine, "name": label, "spec": resolved}
-    write_whole(folder / "spec.yaml", yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+    write_whole(folder / "spec.yaml", document.write(kind, label, resolved, engine))
     try:
         with writing(workspace.engine) as connection:
             store.insert_job(connection, row, [*needs, *implied_needs(spec)], actor)

@@ -242,9 +242,9 @@ def test_a_config_may_be_settings_alone(lathe: Lathe, tmp_path: Path) -> None:
     [
         ("[1, 2]", "holds no settings"),
         ("", "holds no settings"),
-        ("a: [", "line 1"),
+        ("a: [", "job.yaml: Line 1 of this YAML"),
         ("a: &x 1\nb: *x", "uses aliases"),
-        ("a: !!python/object:os.system x", "not YAML"),
+        ("a: !!python/object:os.system x", "Line 1 of this YAML can't be understood"),
         ("[" * 5000, "nested too deeply"),
         ("kind: sft\nspec: {}", "describes a job of kind sft"),
         ("x" * (2**20 + 1), "larger than 1 MiB"),
