@@ -15,8 +15,9 @@ from platform_core.jobs import store
 from platform_core.jobs.messages import Finding
 from platform_core.jobs.spec import JobSpec, Reference, references
 from platform_core.jobs.states import word
-from platform_core.models.architecture import training_bytes
-from platform_core.models.service import check_model
+from platform_core.models.architecture import parameter_count, training_bytes
+from platform_core.models.service import check_model, model_path
+from platform_core.models.vocabulary import vocabulary_size
 from platform_core.workspace.service import Workspace
 
 LEAST_FREE = 200 * 2**20
@@ -37,7 +38,7 @@ def check(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -> list[Fin
                 findings += _check_model(workspace, algorithm, spec, reference)
         except Problem as problem:
             findings.append(Finding("error", problem.text, problem.fields or (reference.field,)))
-    return findings + _check_machine(workspace, spec)
+    return findings + _check_scratch(workspace, spec) + _check_machine(workspace, spec)
 
 
 def _check_dataset(workspace: Workspace, algorithm: Algorithm, reference: Reference) -> None:
@@ -108,7 +109,20 @@ def _has_output(workspace: Workspace, reference: Reference) -> bool:
     return job.state == "completed"
 
 
-def _check_memory(parameters: int) -> list[Finding]:
+def _check_scratch(workspace: Workspace, spec: JobSpec) -> list[Finding]:
+    """A model from scratch against the machine's memory; its embeddings are counted once its tokenizer is there."""
+    architecture = getattr(spec, "architecture", None)
+    tokenizer = next((r.value for r in references(spec) if r.pick == "tokenizer"), None)
+    if architecture is None or tokenizer is None:
+        return []
+    try:
+        vocabulary = vocabulary_size(model_path(workspace, tokenizer))
+    except Problem:
+        vocabulary = None  # said beside the tokenizer, or still to be made
+    return _check_memory(parameter_count(architecture(vocabulary or 256)), "hidden_size", "layers")
+
+
+def _check_memory(parameters: int, *fields: str) -> list[Finding]:
     need, have = training_bytes(parameters), memory_bytes()
     if need <= have:
         return []
@@ -117,7 +131,7 @@ def _check_memory(parameters: int) -> list[Finding]:
         need=need / 2**30,
         have=have / 2**30,
     )
-    return [Finding("warning", sentence, ("model",))]
+    return [Finding("warning", sentence, fields or ("model",))]
 
 
 def _check_machine(workspace: Workspace, spec: JobSpec) -> list[Finding]:

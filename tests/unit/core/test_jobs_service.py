@@ -187,3 +187,13 @@ def test_lengths_beyond_the_models_context_are_said(workspace: Workspace) -> Non
     assert spec is not None
     (found,) = [f for f in findings if f.fields == ("max_length",)]
     assert "more than the model's context of 16" in str(found.text)
+
+
+def test_a_model_from_scratch_that_memory_can_not_hold_is_said(workspace: Workspace) -> None:
+    model_folder(workspace.models / "words")
+    asked = {"dataset": "texts.jsonl", "tokenizer": "words", "hidden_size": 64, "heads": 4, "kv_heads": 4}
+    spec, findings = service.examine(workspace, "pretrain", asked)
+    assert spec is not None
+    assert not [f for f in findings if "hidden_size" in f.fields]
+    _, findings = service.examine(workspace, "pretrain", {**asked, "hidden_size": 65536, "layers": 200})
+    assert ["this machine has" in str(f.text) for f in findings if f.fields == ("hidden_size", "layers")] == [True]
