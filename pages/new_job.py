@@ -144,6 +144,8 @@ def said_in_short(chosen: Algorithm, form: Form, choices: Mapping[Pick, Sequence
     picks = {made.pick for made in missing}
     if "model" in picks and not choices.get("model"):
         link("new-job", _("No model yet? Pretrain a small one"), "menu_book", kind="pretrain")
+    if any("tokenizer" in f.fields for f in form.findings) and not choices.get("tokenizer"):
+        link("new-job", _("No tokenizer yet? Train one"), "token", kind="tokenizer")
     if "dataset" in picks and not choices.get("dataset"):
         link("datasets", _("No dataset yet? Add one"), "database")
 

@@ -200,3 +200,10 @@ def test_what_was_typed_outlives_a_change_of_page(opened: Open, workspace: Works
     at.query_params["kind"] = "sft"
     at.switch_page(str(pages / "new_job.py")).run()
     assert at.number_input(key="sft.max_steps").value == 33
+
+
+def test_a_model_from_scratch_without_a_tokenizer_leads_to_one(opened: Open, workspace: Workspace) -> None:
+    at = opened("new_job", kind="pretrain")
+    assert not at.exception
+    links = {link.proto.label.replace("\\", ""): link.proto.query_string for link in at.get("page_link")}
+    assert links["No tokenizer yet? Train one"] == "kind=tokenizer"
