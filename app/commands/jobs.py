@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,13 +13,14 @@ import click
 import yaml
 
 from app.commands.live import follow
-from app.commands.logs import last_lines, new_lines
+from app.commands.logs import new_lines
 from app.commands.options import Commands, job_json, steps, verb, workspace
 from app.commands.printing import STATE_COLOURS as COLOURS
 from app.commands.printing import ago, duration, paint, plain, show, show_json, significant, table
 from platform_core.clock import now
 from platform_core.errors import Problem
 from platform_core.jobs import service, supervision
+from platform_core.jobs.logs import SEARCH_BYTES, tail
 from platform_core.jobs.progress import headline, seconds_left, seconds_taken
 from platform_core.jobs.states import ENDED, NEXT
 from platform_core.jobs.store import Job
@@ -250,13 +252,13 @@ def logs(job_id: str, following: bool, lines: int, as_json: bool) -> None:
         path = service.log_file(place, job)
     if path is None:
         raise Problem("“{name}” has no log yet: it is {state}.", name=job.name, state=job.state)
-    found, end = last_lines(path, lines)
-    for line in found:
-        _log_line(line, as_json)
+    found = tail(path, lines, budget=SEARCH_BYTES)
+    for line in found.lines:
+        _log_line(line.text, as_json)
     if not following:
         return
     ended = False
-    for new in new_lines(path, end, pause, 0.2):
+    for new in new_lines(path, found.size, pause, 0.2):
         if new is not None:
             _log_line(new, as_json)
         elif ended:
@@ -266,11 +268,5 @@ def logs(job_id: str, following: bool, lines: int, as_json: bool) -> None:
 
 
 def _log_line(line: str, as_json: bool) -> None:
-    show(click_json(line) if as_json else line)
-
-
-def click_json(line: str) -> str:
-    """A line as a JSON text."""
-    import json
-
-    return json.dumps(line)
+    line = plain(line, keep="\t")
+    show(json.dumps(line) if as_json else line)

@@ -66,7 +66,7 @@ def tail(path: Path, lines: int = 500, level: Level = "debug", search: str = "",
         size = os.fstat(file.fileno()).st_size
         source = _Backwards(file.fileno(), size, budget, _may_hold(wanted, needle))
         found: list[Line] = []
-        for line in _levelled(source.lines()):
+        for line in _levelled(source.lines()) if lines else ():
             if LEVELS.index(line.level) >= wanted and needle in line.text.casefold():
                 found.append(line)
                 if len(found) >= lines:
@@ -78,8 +78,13 @@ def clean(text: str) -> str:
     """Text fit to show: no ANSI codes, other control and bidi characters written out (`\\u202e`)."""
     if text.isprintable():
         return text
-    shown = ANSI.sub("", text)
-    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), shown)
+    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), ANSI.sub("", text))
+
+
+def shown(raw: bytes) -> str:
+    """One line as text: the last of what carriage returns overwrote, at most `LONGEST` bytes of it."""
+    kept = raw.rstrip(b"\r").rpartition(b"\r")[2]
+    return clean(kept[:LONGEST].decode("utf-8", "replace")) + ("…" if len(kept) > LONGEST else "")
 
 
 def _may_hold(wanted: int, needle: str) -> Callable[[bytes], bool]:
@@ -115,7 +120,7 @@ class _Backwards:
                 yield rest.text()
             first = False
             if self.may_hold(block):
-                yield from map(_shown, reversed(pieces[1:]))
+                yield from map(shown, reversed(pieces[1:]))
             elif len(pieces) > 1:
                 yield None
             rest = _Rest()
@@ -145,13 +150,7 @@ class _Rest:
         return not self.kept
 
     def text(self) -> str:
-        return _shown(self.kept) + ("…" if self.cut and len(self.kept) <= LONGEST else "")
-
-
-def _shown(raw: bytes) -> str:
-    """One line as text: the last of what carriage returns overwrote, at most `LONGEST` bytes of it."""
-    kept = raw.rstrip(b"\r").rpartition(b"\r")[2]
-    return clean(kept[:LONGEST].decode("utf-8", "replace")) + ("…" if len(kept) > LONGEST else "")
+        return shown(self.kept) + ("…" if self.cut and len(self.kept) <= LONGEST else "")
 
 
 def _levelled(lines: Iterator[str | None]) -> Iterator[Line]:

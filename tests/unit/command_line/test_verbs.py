@@ -177,7 +177,8 @@ def test_logs_prints_the_end_and_makes_it_harmless(lathe: Lathe, home: Path) -> 
     lines = [b"line %d" % i for i in range(10_000)]
     log.write_bytes(b"\n".join([*lines, b"10%\r50%\r100%", b"\x1b[31mred \xff\xe2\x80\xae end"]))
     out = lathe("jobs", "logs", job["id"], "-n", "3")[1].splitlines()
-    assert out == ["line 9999", "100%", "\\x1b[31mred �\\u202e end"]
+    assert out == ["line 9999", "100%", "red �\\u202e end"]
+    assert lathe("jobs", "logs", job["id"], "-n", "0")[1] == ""
     assert lathe("jobs", "logs", job["id"], "-f", "-n", "1")[0] == 0
     (text,) = lathe("jobs", "logs", job["id"], "-n", "1", "--json")[1].splitlines()
     assert json.loads(text) == out[2]
