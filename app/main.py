@@ -17,13 +17,13 @@ from typing import Any
 
 from platform_core.errors import Problem
 from platform_core.settings import home_folder
-from platform_core.workspace.page import announce
+from platform_core.workspace.page import PORT, announce
 from platform_core.workspace.service import open_workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def serve(host: str = "127.0.0.1", port: int = 8501) -> int:
+def serve(host: str = "127.0.0.1", port: int = PORT) -> int:
     """Serve the pages until interrupted; returns the exit code.
 
     Raises Problem when the workspace can't be used or the address is taken.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
 import streamlit as st
 
 from app.format import share
@@ -12,13 +10,12 @@ from app.ring import Part, ring
 from app.sizes import bytes_text
 from app.table import Column, Row, table, words
 from app.words import _, say
-from platform_core.environment.checks import Check, Disk, Report, Section
+from platform_core.environment.checks import SIGNS, Check, Disk, Report, Section
 from platform_core.environment.service import report
-from platform_core.environment.software import lathe_version, pins
+from platform_core.environment.software import installed, is_pinned, lathe_version, pins
 from platform_core.files import folder_size
 
 MARKS = {"ok": ("check_circle", "green"), "warning": ("warning", "orange"), "problem": ("error", "red")}
-SIGNS = {"ok": "✓", "warning": "!", "problem": "✗"}
 
 
 def verdict(made: Report) -> None:
@@ -97,11 +94,8 @@ def versions() -> None:
 
 def package_row(name: str, wanted: str) -> Row:
     """One package, as it is and as it should be."""
-    try:
-        found = metadata.version(name)
-    except metadata.PackageNotFoundError:
-        found = ""
-    same = found.partition("+")[0] == wanted
+    found = installed(name)
+    same = is_pinned(found, wanted)
     icon, colour = MARKS["ok" if same else "warning" if found else "problem"]
     word = _("ok") if same else _("other version") if found else _("missing")
     return Row(

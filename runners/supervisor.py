@@ -26,7 +26,7 @@ from platform_core.database.engine import reading, writing
 from platform_core.errors import Problem, Text, text
 from platform_core.jobs import queue, service, store
 from platform_core.jobs.store import Job
-from platform_core.jobs.supervision import LOG
+from platform_core.jobs.supervision import ALREADY, LOG
 from platform_core.settings import home_folder, stop_grace_seconds, supervisor_busy_seconds
 from platform_core.workspace.service import Workspace, open_workspace
 from runners.launchers import Launcher, Order
@@ -40,7 +40,6 @@ BUSY_PAUSE, IDLE_PAUSE = 0.15, 0.3
 LOOK_EVERY = 1.0
 """Seconds after which the database is read although its files did not change (another kind of database has none)."""
 HEARTBEAT_EVERY = 5.0
-ALREADY = 3
 
 
 class Supervisor:

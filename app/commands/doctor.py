@@ -6,10 +6,9 @@ import click
 
 from app.commands.options import verb
 from app.commands.printing import STATE_COLOURS, paint, plain, show, show_json
+from platform_core.environment.checks import SIGNS
 from platform_core.environment.service import report
 from platform_core.settings import home_folder
-
-SIGNS = {"ok": "✓", "warning": "!", "problem": "✗"}
 
 
 @click.command("doctor")

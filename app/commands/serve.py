@@ -6,12 +6,13 @@ import click
 
 from app.commands.options import verb
 from app.commands.printing import show_json
+from platform_core.workspace.page import PORT
 
 
 @click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option(
-    "--port", default=8501, show_default=True, type=click.IntRange(0, 65_535), help="The port; 0 takes a free one."
+    "--port", default=PORT, show_default=True, type=click.IntRange(0, 65_535), help="The port; 0 takes a free one."
 )
 @verb
 def command(host: str, port: int, as_json: bool) -> int:

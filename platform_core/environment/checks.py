@@ -9,6 +9,7 @@ from typing import Literal
 from platform_core.errors import Text, text
 
 Status = Literal["ok", "warning", "problem"]
+SIGNS: dict[Status, str] = {"ok": "✓", "warning": "!", "problem": "✗"}
 RANK: dict[Status, int] = {"ok": 0, "warning": 1, "problem": 2}
 
 

@@ -8,11 +8,12 @@ from platform_core.clock import monotonic
 from platform_core.environment import machine, software, workspace
 from platform_core.environment.checks import Check, Disk, Report, Section, Status, all_looked_at, looked_at, value
 from platform_core.errors import text
+from platform_core.workspace.page import PORT
 
 __all__ = ["Check", "Disk", "Report", "Section", "Status", "report"]
 
 
-def report(home: Path, port: int = workspace.PORT) -> Report:
+def report(home: Path, port: int = PORT) -> Report:
     """Look at everything, in well under a second; never raises and changes nothing."""
     began = monotonic()
     sections = (

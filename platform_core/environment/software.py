@@ -58,12 +58,22 @@ def packages(file: Path = REQUIREMENTS) -> list[Check]:
     return [Check(text("Packages"), summary, "ok" if fine == len(wanted) else "warning"), *checks]
 
 
-def _package(name: str, wanted: str) -> Check | None:
+def installed(name: str) -> str:
+    """The version of a package that is there; empty when it is not."""
     try:
-        found = metadata.version(name)
+        return metadata.version(name)
     except metadata.PackageNotFoundError:
-        found = ""
-    if found.partition("+")[0] == wanted:  # torch's "2.13.0+cpu" is 2.13.0
+        return ""
+
+
+def is_pinned(found: str, wanted: str) -> bool:
+    """Whether a version is the wanted one; torch's "2.13.0+cpu" is 2.13.0."""
+    return found.partition("+")[0] == wanted
+
+
+def _package(name: str, wanted: str) -> Check | None:
+    found = installed(name)
+    if is_pinned(found, wanted):
         return None
     return Check(
         value(name),

@@ -15,8 +15,8 @@ from platform_core.environment.checks import Check, value
 from platform_core.environment.machine import existing
 from platform_core.errors import Problem, text
 from platform_core.settings import database_url
+from platform_core.workspace.page import PORT
 
-PORT = 8501
 ANSWER_SECONDS = 0.15
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, exists, func, or_, select
+from sqlalchemy import Connection, exists, or_, select
 
 from platform_core.algorithms.registry import algorithm
 from platform_core.clock import now
@@ -179,12 +179,6 @@ def stopped_by(connection: Connection, job_id: str) -> str:
     """Who asked for the stop that is under way."""
     asked = [t for t in store.transitions_of(connection, job_id) if t.to_state == "stopping"]
     return asked[-1].actor if asked else ACTOR
-
-
-def queued_count(connection: Connection) -> int:
-    """How many jobs wait in the queue."""
-    counted = select(func.count()).where(jobs.c.state == "queued", jobs.c.deleted_at.is_(None))
-    return int(connection.execute(counted).scalar_one())
 
 
 def main_metric(kind: str) -> str | None:

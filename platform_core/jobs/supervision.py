@@ -19,6 +19,7 @@ from platform_core.jobs.processes import Identity
 CARD, LOG = "supervisor.json", "supervisor.log"
 ROOT = Path(__file__).resolve().parents[2]
 ALREADY = 3
+"""Exit code of a supervisor that found another one."""
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 _started: list[subprocess.Popen[bytes]] = []

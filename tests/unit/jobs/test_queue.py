@@ -54,7 +54,7 @@ def claim(rows: Connection, job_id: str) -> int:
 def test_higher_priority_first_then_longer_waiting(rows: Connection) -> None:
     first, second, urgent = add(rows), add(rows), add(rows, priority=1)
     assert ids(queue.claimable(rows, Capacity(8))) == [urgent, first, second]
-    assert queue.queued_count(rows) == 3
+    assert store.count_jobs(rows)["queued"] == 3
 
 
 def test_slots_of_running_jobs_are_taken_and_nobody_overtakes_a_big_job(rows: Connection) -> None:
