@@ -53,9 +53,7 @@ def page(job_id: str, live: bool) -> None:
 
 def head(job: Job) -> None:
     """The job's name, what it is, and what can be done with it."""
-    kind = algorithms().get(job.kind)
-    line = [_(kind.title) if kind is not None else job.kind, job.owner, job.id]
-    with header(job.name, plain(" · ".join(line))):
+    with header(job.name, plain(" · ".join([kind_title(job), job.owner, job.id]))):
         place = workspace()
         if job.state in STARTABLE:
             start_button(place, [job], _("Start") if job.attempt == 0 else _("Start again"))
@@ -64,6 +62,12 @@ def head(job: Job) -> None:
         clone_button([job])
         if job.state not in ACTIVE:
             delete_button(place, [job], leave=True)
+
+
+def kind_title(job: Job) -> str:
+    """What kind of job it is, in the reader's language."""
+    kind = algorithms().get(job.kind)
+    return _(kind.title) if kind is not None else job.kind
 
 
 def lives(job: Job, group: list[Job]) -> bool:
@@ -260,7 +264,7 @@ def choose() -> None:
     columns = [Column("name", _("Job"), "link", "name"), Column("state", _("State"), "state")]
     rows = [
         Row(job.id, {
-            "name": {"text": job.name, "href": f"monitor?job={job.id}", "id": job.id, "small": job.kind},
+            "name": {"text": job.name, "href": f"monitor?job={job.id}", "id": job.id, "small": kind_title(job)},
             "state": as_cell(job.state),
         })
         for job in newest

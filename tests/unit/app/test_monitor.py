@@ -144,7 +144,9 @@ def test_a_deleted_job_says_that_it_is_in_the_trash(opened: Open, workspace: Wor
 def test_without_a_job_the_page_offers_some(opened: Open, workspace: Workspace) -> None:
     assert "No job to watch yet" in said(opened("monitor"))
     add_job(workspace)
-    assert "No job to watch yet" not in said(opened("monitor"))
+    at = opened("monitor")
+    assert "No job to watch yet" not in said(at)
+    assert '"small": "SFT"' in str(at.get("bidi_component")[0].proto.json)
 
 
 def test_damaged_metrics_leave_the_rest_of_the_page(opened: Open, workspace: Workspace) -> None:
