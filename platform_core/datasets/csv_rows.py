@@ -54,8 +54,7 @@ def records(stream: Stream, facts: FileFacts, limits: Limits) -> Iterator[Record
     """Records, over several lines where a quote is open.
 
     A record that closes nowhere, or closes with the wrong number of cells, gives back all its lines but the first:
-    RESYNCS
-    times and RECORD_LINES lines at most, so that hostile files stay cheap.
+    RESYNCS times and RECORD_LINES lines at most, so that hostile files stay cheap.
     """
     csv.field_size_limit(max(csv.field_size_limit(), limits.line_bytes))
     source = _decoded(stream, facts, limits)

@@ -20,8 +20,8 @@ class Format:
     """One row of the table.
 
     `parts` are the roles that columns can be mapped to; `matches` tells whether a row has this shape; `read` raises
-    Unusable or
-    gives the parts; `hides` names formats that a row of this one also seems to have, without being meant as such.
+    Unusable or gives the parts; `hides` names formats that a row of this one also seems to have, without being meant
+    as such.
     """
 
     name: str
@@ -205,8 +205,8 @@ def is_named(value: Value, name: str) -> bool:
 
 def detect(rows: Iterable[Value]) -> list[Guess]:
     """The formats these rows may have, best first; more than one means that a person should look. Rows vote, so that
-    one odd
-    row decides nothing."""
+    one odd row decides nothing.
+    """
     seen, first, also = 0, dict.fromkeys(FORMATS, 0), dict.fromkeys(FORMATS, 0)
     for value in rows:
         seen += 1

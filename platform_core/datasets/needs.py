@@ -99,8 +99,8 @@ _WRITERS: dict[str, Callable[[Converted], Converted]] = {
 
 def fitting(guesses: Iterable[Guess], to: str, columns: Columns | None = None) -> str | None:
     """The format to read the rows in for `to`: with mapped columns the one that has these parts, else the best guess
-    that
-    at least half of the rows have."""
+    that at least half of the rows have.
+    """
     formats = NEEDS[to].formats
     if columns:
         return next((name for name in formats if set(columns) <= set(FORMATS[name].parts)), None)
@@ -147,8 +147,7 @@ class TrainingRows(Iterator[Converted]):
     """Converted rows of a dataset; counts what it had to leave out.
 
     `format` is the format it reads, `skipped` the number of faulty rows passed over so far, `skipped_reasons` counts
-    them by
-    template. If any of the first rows is a chat, all rows come as messages, since a trainer can't mix both.
+    them by template. If any of the first rows is a chat, all rows come as messages, since a trainer can't mix both.
     """
 
     def __init__(self, path: Path, to: str, limit: int | None = None, columns: Columns | None = None) -> None:
@@ -221,6 +220,6 @@ class TrainingRows(Iterator[Converted]):
 
 def training_rows(path: Path, to: str, limit: int | None = None, columns: Columns | None = None) -> TrainingRows:
     """Rows of a dataset as the family `to` takes them; faulty rows are left out and counted. Raises Problem at once
-    when the
-    dataset does not fit or can't be read."""
+    when the dataset does not fit or can't be read.
+    """
     return TrainingRows(path, to, limit, columns)

@@ -41,11 +41,9 @@ class Lengths:
 class Report:
     """All that is known about a dataset.
 
-    `rows` counts every row, `readable_rows` those that could be parsed, `good_rows` those that also fit `format` (the
-    best
-    guess; all readable ones when there is none). `problem_counts` has the most frequent first. `index` has the place
-    of every
-    500th readable row.
+    `rows` counts every row, `readable_rows` those that could be parsed, `good_rows` those that also fit `format`
+    (the best guess; all readable ones when there is none). `problem_counts` has the most frequent first. `index` has
+    the place of every 500th readable row.
     """
 
     name: str
