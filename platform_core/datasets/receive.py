@@ -8,7 +8,7 @@ import os
 import re
 import unicodedata
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -24,11 +24,13 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Part:
-    """A file that grows under a hidden name and appears under its own when `publish` is called; leaving without that
-    removes it."""
+    """A file that grows under a hidden name and appears under its own when `publish` is called.
 
-    def __init__(self, target: Path, replace: bool) -> None:
-        self.target, self.replace = target, replace
+    Leaving without that removes it. `set_aside` is called before an older file of that name is replaced.
+    """
+
+    def __init__(self, target: Path, replace: bool, set_aside: Callable[[], object] | None = None) -> None:
+        self.target, self.replace, self.set_aside = target, replace, set_aside
         self.path = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
         self.size = 0
 
@@ -52,6 +54,8 @@ class Part:
             os.fsync(self.file.fileno())
             self._refuse_taken()
             if self.replace:
+                if self.set_aside is not None and self.target.exists():
+                    self.set_aside()
                 self.path.replace(self.target)
             else:
                 self._link()

@@ -200,9 +200,11 @@ def holds(made: Report) -> Text | None:
 
 
 def receive(home: Path, name: str, chunks: Iterable[bytes], replace: bool = False) -> DatasetInfo:
-    """Store an upload. Raises Problem for a bad or taken name, an empty file, a full disk; then nothing is left
-    behind."""
-    with Part(folder(home) / data_name(name), replace) as part:
+    """Store an upload; what it replaces goes to the trash.
+
+    Raises Problem for a bad or taken name, an empty file, a full disk; then nothing is left behind.
+    """
+    with _part(home, name, replace) as part:
         for chunk in chunks:
             part.write(chunk)
         part.publish()
@@ -211,11 +213,15 @@ def receive(home: Path, name: str, chunks: Iterable[bytes], replace: bool = Fals
 
 async def receive_async(home: Path, name: str, chunks: AsyncIterable[bytes], replace: bool = False) -> DatasetInfo:
     """`receive` for a web server: writes in a thread, so that a slow disk holds up nobody else."""
-    with Part(folder(home) / data_name(name), replace) as part:
+    with _part(home, name, replace) as part:
         async for chunk in chunks:
             await asyncio.to_thread(part.write, chunk)
         await asyncio.to_thread(part.publish)
     return await asyncio.to_thread(get, home, name)
+
+
+def _part(home: Path, name: str, replace: bool) -> Part:
+    return Part(folder(home) / data_name(name), replace, set_aside=lambda: delete(home, name))
 
 
 def register(

@@ -150,7 +150,8 @@ def _check_machine(workspace: Workspace, spec: JobSpec) -> list[Finding]:
             Finding(
                 "error",
                 text(
-                    "Only {free:.0f} MiB are free on the workspace's disk; a job needs at least {need:.0f}.",
+                    "Only {free:.0f} MiB are free on the workspace's disk; a job needs at least {need:.0f}. "
+                    "Empty the trash or delete old jobs.",
                     free=free / 2**20,
                     need=LEAST_FREE / 2**20,
                 ),

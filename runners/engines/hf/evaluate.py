@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from platform_core.algorithms.evaluate import EvaluateSpec
+from platform_core.errors import Problem
 from platform_core.evaluation.intervals import bootstrap_mean, wilson
 from platform_core.files import write_whole
 from platform_core.rewards.exact_match import exact_match, extract
@@ -60,6 +61,11 @@ def evaluate(run: Run, report: Report) -> dict[str, object]:
     rows = load_rows(run.paths["dataset"], "evaluation", report, limit=spec.max_rows)
     report.phase("loading the model")
     model = load_model(run.paths["model"], tokenizer).to(pick_device())
+    if not all(bool(torch.isfinite(weights).all()) for weights in model.parameters()):
+        raise Problem(
+            "The model has weights that are NaN or infinite, so that its answers mean nothing: judge another one.",
+            fields=("model",),
+        )
     prompts = [prompt_text(row["prompt"], tokenizer, run.paths["dataset"].name) for row in rows]
     questions = Questions(prompts, rows, spec, len(rows) * (int(spec.greedy) + spec.samples))
     result: dict[str, object] = {"n": len(rows)}

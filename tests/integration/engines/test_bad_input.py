@@ -141,3 +141,13 @@ def test_too_few_prompts_for_a_step(tmp_path: Path, files: dict[str, Path], mode
 def test_data_that_does_not_fit_the_kind(tmp_path: Path, files: dict[str, Path], model: Path) -> None:
     sentence = failed(make_job(tmp_path / "job", "sft", SFT, model=model, dataset=files["pretrain"]))
     assert "SFT needs" in sentence
+
+
+def test_a_model_with_broken_weights_is_not_judged(tmp_path: Path, files: dict[str, Path], model: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(model, broken)
+    weights = load_file(broken / "model.safetensors")
+    next(iter(weights.values()))[0] = float("nan")
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    job = make_job(tmp_path / "job", "evaluate", {"cpu_slots": 1}, model=broken, dataset=files["heldout"])
+    assert "weights that are NaN" in failed(job)

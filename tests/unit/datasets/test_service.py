@@ -236,6 +236,15 @@ def test_receive_refuses_and_leaves_nothing(home: Path) -> None:
     assert [p.name for p in (home / "datasets").iterdir()] == ["a.jsonl"]
 
 
+def test_what_is_replaced_lies_in_the_trash(home: Path) -> None:
+    service.receive(home, "a.jsonl", [b'{"text": "old"}\n'])
+    service.receive(home, "a.jsonl", [b"\x00\x01 no data"], replace=True)
+    (entry,) = service.trash(home)
+    service.delete(home, "a.jsonl")
+    service.restore(home, entry.id)
+    assert (home / "datasets" / "a.jsonl").read_text() == '{"text": "old"}\n'
+
+
 def test_two_uploads_of_one_name_can_not_both_win(home: Path) -> None:
     def slow() -> Iterator[bytes]:
         yield b"slow"
