@@ -18,12 +18,12 @@ CELL = 300
 
 
 def rows(name: str, report: Report) -> None:
-    """The readable rows, a page at a time; one in full when the address names it."""
+    """The readable rows, a page at a time; one in full when the address names it by its place among them."""
     if not report.readable_rows:
         st.caption(_("No row can be read."))
         return
     pages = -(-report.readable_rows // PAGE)
-    page = st.pagination(pages, key=f"rows.{name}") if pages > 1 else 1
+    page = st.pagination(pages, key="p", bind="query-params") if pages > 1 else 1
     found = datasets.preview(workspace().home, name, (page - 1) * PAGE, PAGE)
     names = [f.name for f in report.fields][:20]
     table = {_("Row"): [row.number for row in found]}
@@ -31,16 +31,28 @@ def rows(name: str, report: Report) -> None:
     for field in names:
         table[field] = [cell(row.value.get(field)) for row in found]
         columns[field] = st.column_config.TextColumn(width="large")
-    chosen = st.dataframe(
-        table, hide_index=True, key=f"table.{name}.{page}", on_select="rerun", selection_mode="single-row",
+    key = f"table.{name}.{page}"
+    st.dataframe(
+        table, hide_index=True, key=key, on_select=lambda: keep_row(key, page), selection_mode="single-row",
         column_config=columns, row_height=34, height="content",
-    ).selection.rows  # fmt: skip
-    if chosen and chosen[0] < len(found):
-        row = found[chosen[0]]
+    )  # fmt: skip
+    asked = st.query_params.get("row", "")
+    place = int(asked) if asked.isdecimal() and len(asked) < 16 else 0
+    chosen = datasets.preview(workspace().home, name, place - 1, 1) if place else []
+    for row in chosen:
         st.caption(_("Row {n} in full", n=row.number))
         st.code(json.dumps(row.value, ensure_ascii=False, indent=1)[:100_000], language=None, wrap_lines=True)
-    else:
+    if not chosen:
         st.caption(_("Choose a row to read it in full."))
+
+
+def keep_row(key: str, page: int) -> None:
+    """Keep in the address which row was chosen, by its place among all readable ones."""
+    chosen = st.session_state[key].selection.rows
+    if chosen:
+        st.query_params["row"] = str((page - 1) * PAGE + chosen[0] + 1)
+    else:
+        st.query_params.pop("row", None)
 
 
 def cell(value: object) -> str:

@@ -78,6 +78,20 @@ def test_upload_check_form_start(page: Page, server: Server, opened: Opened, tin
     assert made[0].state != "pending"
 
 
+def test_a_row_that_is_read_in_full_has_an_address(page: Page, server: Server, opened: Opened) -> None:
+    rows = [json.dumps({"prompt": f"{a}+{a}=", "response": str(2 * a)}) for a in range(48)]
+    (server.workspace.datasets / "doubles.jsonl").write_text("\n".join(rows) + "\n")
+    opened(page, "/datasets?name=doubles.jsonl&p=2")
+    table = page.get_by_test_id("stDataFrame").first
+    expect(table).to_be_visible()
+    table.locator(".dvn-scroller").click(position={"x": 15, "y": 90})
+    page.wait_for_url("**row=22*")
+    expect(page.get_by_text("Row 22 in full")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text('"prompt": "21+21="')).to_be_visible()
+    assert "p=2" in page.url
+
+
 def test_a_name_that_is_taken_can_be_kept_beside_the_old_one(
     page: Page, server: Server, opened: Opened, tmp_path: Path
 ) -> None:

@@ -127,6 +127,14 @@ def test_a_view_and_how_it_is_drawn_have_an_address(page: Page, server: Server, 
     page.reload()
     expect(page.get_by_role("tab", name="Settings", selected=True)).to_be_visible()
     expect(page.get_by_text("max_steps: 1000000")).to_be_visible()
+    page.get_by_role("tab", name="Curves").click()
+    page.get_by_role("radio", name="Logarithmic").click()
+    page.wait_for_url("**scale=log*")
+    page.reload()
+    expect(page.get_by_role("radio", name="Logarithmic")).to_be_checked()
+    expect(page.get_by_role("radio", name="Steps")).to_be_checked()
+    page.get_by_role("radio", name="Linear").click()
+    page.wait_for_url(lambda url: "scale" not in url)
 
 
 def test_stop_start_twice_delete_undo(page: Page, server: Server, opened: Opened, run: Job) -> None:

@@ -48,6 +48,22 @@ def test_a_dataset_leads_to_a_job_on_it(opened: Open, sums: str) -> None:
     assert at.selectbox(key="sft.dataset").value == sums
 
 
+def test_a_row_of_a_dataset_has_an_address(opened: Open, sums: str) -> None:
+    at = opened("datasets", name=sums, p="2", row="25")
+    assert not at.exception
+    assert at.dataframe(key=f"table.{sums}.2").value.iloc[0]["prompt"] == "20+20="
+    assert json.loads(next(c.value for c in at.code if "24+24=" in c.value)) == {"prompt": "24+24=", "response": "48"}
+    assert "Row 25 in full" in said(at)
+
+
+@pytest.mark.parametrize("asked", ["0", "41", "-1", "x", "٣x", "9" * 40])
+def test_an_address_without_such_a_row_asks_to_choose_one(opened: Open, sums: str, asked: str) -> None:
+    at = opened("datasets", name=sums, row=asked, p=asked)
+    assert not at.exception
+    assert not at.error
+    assert "Choose a row to read it in full." in said(at)
+
+
 def test_bad_rows_are_told_by_number_and_reason(opened: Open, workspace: Workspace) -> None:
     lines = ['{"prompt": "1+1=", "response": "2"}', '{"prompt": "3+', '{"prompt": "4+4="}']
     datasets.receive(workspace.home, "torn.jsonl", ["\n".join(lines).encode()])
