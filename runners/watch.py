@@ -162,7 +162,7 @@ class Watcher:
                 return {}, False
             main = queue.main_metric(job.kind)
             columns = {
-                "progress": queue.plain(progress),
+                "progress": queue.as_json(progress),
                 "latest": queue.last_values(job.kind, run.latest()),
                 "sparkline": run.sparkline(main, SPARKLINE_POINTS) if main else [],
             }

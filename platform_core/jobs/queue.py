@@ -162,7 +162,7 @@ def settle(
             if not store.change_state(connection, job.id, (came_from,), step, ACTOR, reason):
                 return False
             came_from = step
-    if not store.change_state(connection, job.id, (came_from,), to, ACTOR, reason, result=plain(result), **columns):
+    if not store.change_state(connection, job.id, (came_from,), to, ACTOR, reason, result=as_json(result), **columns):
         return False
     store.update_attempt(
         connection, job.id, job.attempt, ended_at=now(), exit_code=exit_code, signal=signal, outcome=to
@@ -197,15 +197,15 @@ def last_values(kind: str, latest: dict[str, tuple[int, float]]) -> dict[str, fl
     except Problem:
         first = []
     names = list(dict.fromkeys([*first, *sorted(latest)]))[:LATEST]
-    return {name: plain(latest[name][1]) for name in names}
+    return {name: as_json(latest[name][1]) for name in names}
 
 
-def plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """The same value with None for every NaN and infinity in it: JSON knows neither, and some databases refuse them."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): as_json(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
+        return [as_json(v) for v in value]
     return value
