@@ -9,6 +9,7 @@ import streamlit as st
 from app.page import as_problem, go, plain, trouble
 from app.sizes import bytes_text
 from app.words import _
+from platform_core.algorithms.registry import algorithm
 from platform_core.clock import now
 from platform_core.errors import Problem
 from platform_core.files import folder_size
@@ -54,6 +55,19 @@ def start_button(
         key=key,
     ):
         do(workspace, jobs.start, possible)
+        st.rerun()
+
+
+def pause_button(workspace: Workspace, chosen: Sequence[Job]) -> None:
+    """Ask trainings to save where they are and free their memory; drawn where one of them runs."""
+    possible = [job for job in chosen if job.state == "running" and algorithm(job.kind).role == "train"]
+    if possible and st.button(
+        _("Pause"),
+        icon=":material/pause:",
+        key="act.pause",
+        help=_("Saves a checkpoint after the current step and frees the memory; it goes on exactly from there."),
+    ):
+        do(workspace, jobs.pause, possible)
         st.rerun()
 
 

@@ -59,7 +59,7 @@ def stage_title(name: str, job: Job) -> str:
     kind, _dash, what = name.partition("-")
     if kind != job.kind or kind not in algorithms():
         return name
-    judged = _(algorithms()[what].title) if what in algorithms() else _(what.capitalize()) if what else ""
+    judged = _(algorithms()[what].title) if what in algorithms() else _("Base") if what == "base" else what
     return f"{_(algorithms()[kind].title)} {judged}".strip()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from app.demo_panel import begin
-from app.job_actions import clone_button, delete_button, do, refusals, start_button, stop_button, undo_bar
+from app.job_actions import clone_button, delete_button, do, pause_button, refusals, start_button, stop_button, undo_bar
 from app.job_rows import job_columns, job_row
 from app.page import Door, empty_state, go, guarded, header, workspace
 from app.state import word
@@ -162,6 +162,7 @@ def rows(wanted: Filter, shown: list[Job]) -> None:
             return
         start_button(workspace(), chosen, _("Start"), primary=False)
         clone_button(chosen)
+        pause_button(workspace(), chosen)
         stop_button(workspace(), chosen)
         delete_button(workspace(), chosen)
 

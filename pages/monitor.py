@@ -10,7 +10,16 @@ import streamlit as st
 from app import address
 from app.curves import curves
 from app.format import UNKNOWN, duration, moment
-from app.job_actions import clone_button, delete_button, refusals, start_button, stop_button, undo_bar, unknown_job
+from app.job_actions import (
+    clone_button,
+    delete_button,
+    pause_button,
+    refusals,
+    start_button,
+    stop_button,
+    undo_bar,
+    unknown_job,
+)
 from app.job_status import status, why
 from app.log_panel import log_panel
 from app.page import Door, empty_state, go, guarded, header, link, plain, workspace
@@ -56,12 +65,20 @@ def head(job: Job) -> None:
     with header(job.name, plain(" · ".join([kind_title(job), job.owner, job.id]))):
         place = workspace()
         if job.state in STARTABLE:
-            start_button(place, [job], _("Start") if job.attempt == 0 else _("Start again"))
+            start_button(place, [job], start_label(job))
         elif job.state != "completed":
+            pause_button(place, [job])
             stop_button(place, [job])
         clone_button([job])
         if job.state not in ACTIVE:
             delete_button(place, [job], leave=True)
+
+
+def start_label(job: Job) -> str:
+    """What Start does to a job that waits for it."""
+    if job.state == "paused":
+        return _("Go on")
+    return _("Start") if job.attempt == 0 else _("Start again")
 
 
 def kind_title(job: Job) -> str:

@@ -155,7 +155,7 @@ def _each(ids: tuple[str, ...], do: Callable[[Workspace, str], Job], done: str, 
 @click.option("--follow", "--wait", "wait", is_flag=True, help="Show progress until the (only) job has ended.")
 @verb
 def start(ids: tuple[str, ...], wait: bool, as_json: bool) -> int:
-    """Put jobs into the queue; one that was stopped goes on from its last checkpoint."""
+    """Put jobs into the queue; one that was paused or stopped goes on from its last checkpoint."""
     if wait and len(ids) > 1:
         raise click.UsageError("--follow shows one job: name one.")
     code = _each(ids, service.start, "{name} ({id}) is {state}.", as_json and not wait)
@@ -170,6 +170,14 @@ def start(ids: tuple[str, ...], wait: bool, as_json: bool) -> int:
         elif job.reason is not None and code:
             show(plain(job.reason), err=True)
     return code
+
+
+@command.command("pause")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@verb
+def pause(ids: tuple[str, ...], as_json: bool) -> int:
+    """Save a checkpoint after the current step and free the memory; `lathe jobs start` goes on from exactly there."""
+    return _each(ids, service.pause, "{name} ({id}) is {state}.", as_json)
 
 
 @command.command("stop")

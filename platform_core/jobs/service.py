@@ -167,6 +167,23 @@ def start(workspace: Workspace, job_id: str, actor: str = "") -> Job:
     return job
 
 
+def pause(workspace: Workspace, job_id: str, actor: str = "") -> Job:
+    """Ask a running training to save a checkpoint after its current step and free its memory; `start` goes on exactly.
+
+    Pausing one that pauses or is paused changes nothing; raises Problem where there is nothing to go on from later.
+    """
+    job = get(workspace, job_id)
+    _not_in_trash(job)
+    if algorithm(job.kind).role != "train":
+        raise Problem("“{name}” writes no checkpoints, so that it can't be paused: stop it instead.", name=job.name)
+    with writing(workspace.engine) as connection:
+        done = store.change_state(connection, job.id, ("running",), "pausing", actor or current_user())
+    job = get(workspace, job.id)
+    if not done and job.state not in ("pausing", "paused"):
+        raise Problem("“{name}” is {state}: only a running training is paused.", name=job.name, state=word(job.state))
+    return job
+
+
 def stop(workspace: Workspace, job_id: str, actor: str = "") -> Job:
     """Ask a job to stop: at once when no process runs, else after its current step and a checkpoint."""
     job, actor = get(workspace, job_id), actor or current_user()

@@ -137,6 +137,18 @@ def test_a_view_and_how_it_is_drawn_have_an_address(page: Page, server: Server, 
     page.wait_for_url(lambda url: "scale" not in url)
 
 
+def test_a_run_pauses_and_goes_on_where_it_was(page: Page, server: Server, opened: Opened, run: Job) -> None:
+    place = server.workspace
+    opened(page, f"/monitor?job={run.id}")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    wait_for(lambda: jobs.get(place, run.id).state == "paused")
+    paused = jobs.get(place, run.id)
+    expect(page.get_by_text(f"Paused after step {paused.result['step']}.").first).to_be_visible()
+    assert (place.job_folder(run.id) / "checkpoints" / f"step-{paused.result['step']}" / "complete.json").is_file()
+    page.get_by_role("button", name="Go on", exact=True).click()
+    wait_for(lambda: (jobs.get(place, run.id).step or 0) > paused.result["step"])
+
+
 def test_stop_start_twice_delete_undo(page: Page, server: Server, opened: Opened, run: Job) -> None:
     place = server.workspace
     opened(page, f"/monitor?job={run.id}")

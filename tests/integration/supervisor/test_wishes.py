@@ -7,9 +7,8 @@ import signal
 
 import pytest
 
-from platform_core.database.engine import writing
 from platform_core.errors import Problem
-from platform_core.jobs import processes, service, store
+from platform_core.jobs import processes, service
 from runners.engines.hf import checkpoint
 
 from .stage import Stage, assert_true, kill
@@ -104,9 +103,12 @@ def test_a_job_pauses_and_goes_on(stage: Stage) -> None:
     stage.start_supervisor()
     job = stage.create(steps=150, step_seconds=0.01)
     stage.until(lambda: stage.steps(job) >= 1)
-    with writing(stage.workspace.engine) as connection:
-        assert store.change_state(connection, job.id, ("running",), "pausing", "ada")
-    assert stage.wait_for(job, "paused", "failed", "completed").state == "paused"
+    for _ in range(2):
+        assert service.pause(stage.workspace, job.id, "ada").state == "pausing"
+    paused = stage.wait_for(job, "paused", "failed", "completed")
+    assert (paused.state, str(paused.reason)) == ("paused", f"Paused after step {paused.result['step']}.")
+    assert service.pause(stage.workspace, job.id).state == "paused"
+    stage.until(lambda: len(stage.own_processes()) == 1)
     service.start(stage.workspace, job.id)
     assert stage.wait_for(job).state == "completed"
     assert_true(stage, job)

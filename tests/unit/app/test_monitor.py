@@ -53,7 +53,7 @@ def test_progress_says_step_epoch_speed_and_what_is_left(opened: Open, workspace
     page = said(at)
     for words in ("40 / 100", "0.50", "5,000", "Remaining"):
         assert words in page
-    assert [b.label for b in at.button if b.key.startswith("act.")] == ["Stop", "Clone"]
+    assert [b.label for b in at.button if b.key.startswith("act.")] == ["Pause", "Stop", "Clone"]
 
 
 def test_what_failed_says_why_and_can_go_on(opened: Open, workspace: Workspace) -> None:

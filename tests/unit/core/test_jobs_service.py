@@ -99,6 +99,21 @@ def test_stop_is_at_once_without_a_process_and_a_wish_with_one(workspace: Worksp
         service.stop(workspace, waiting.id)
 
 
+def test_only_a_running_training_is_paused(workspace: Workspace) -> None:
+    words = tokenizer_job(workspace, start=True)
+    with pytest.raises(Problem, match="stop it instead"):
+        service.pause(workspace, words.id)
+    values = {"dataset": "texts.jsonl", "tokenizer": f"job:{words.id}", "max_steps": 2}
+    training = service.create(workspace, "pretrain", values, start=True)
+    with pytest.raises(Problem, match="is queued: only a running training"):
+        service.pause(workspace, training.id)
+    put(workspace, training, "starting", "running")
+    assert service.pause(workspace, training.id).state == "pausing"
+    put(workspace, service.get(workspace, training.id), "paused")
+    assert service.pause(workspace, training.id).state == "paused"
+    assert service.start(workspace, training.id).state == "queued"
+
+
 @pytest.mark.parametrize("state", ACTIVE)
 def test_a_job_with_a_process_is_not_deleted(workspace: Workspace, state: str) -> None:
     job = tokenizer_job(workspace, start=True)
