@@ -6,7 +6,6 @@ Written to `attempts/<n>/provenance.json` beside the training, so that hashing a
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import logging
 import os
 import platform
@@ -15,7 +14,7 @@ from pathlib import Path
 from threading import Thread
 
 from platform_core.environment.machine import memory_bytes, processor_model
-from platform_core.environment.software import lathe_version
+from platform_core.environment.software import installed, lathe_version
 from platform_core.files import write_json
 from platform_core.jobs.spec import spec_hash
 from runners.job import Run
@@ -41,7 +40,7 @@ def provenance(run: Run) -> dict[str, object]:
         "spec_sha256": spec_hash(run.kind, run.spec),
         "inputs": {field: hashes(path) for field, path in run.paths.items()},
         "code": {"lathe": lathe_version(), "commit": commit(ROOT)},
-        "libraries": {name: version for name in LIBRARIES if (version := _version(name))},
+        "libraries": {name: version for name in LIBRARIES if (version := installed(name))},
         "python": platform.python_version(),
         "machine": {
             "system": platform.platform(),
@@ -86,13 +85,6 @@ def _record(run: Run) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _gpus() -> list[str]:

@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 from app.commands.live import Live, watch
-from app.commands.options import headline, seconds_left, seconds_taken, steps, verb, workspace
+from app.commands.options import steps, verb, workspace
 from app.commands.printing import duration, plain, show, show_json, significant, table
 from platform_core.demo import service
 from platform_core.errors import Problem
 from platform_core.jobs import supervision
+from platform_core.jobs.progress import headline, seconds_left, seconds_taken
 from platform_core.jobs.store import Job
 from platform_core.workspace import page
 from platform_core.workspace.service import Workspace

@@ -7,9 +7,6 @@ from typing import Any
 
 import click
 
-from platform_core.jobs.progress import headline as headline
-from platform_core.jobs.progress import seconds_left as seconds_left
-from platform_core.jobs.progress import seconds_taken as seconds_taken
 from platform_core.jobs.store import Job
 from platform_core.workspace.service import Workspace, open_workspace
 
