@@ -9,7 +9,7 @@ import streamlit as st
 from app.page import as_problem, go, plain, trouble
 from app.sizes import bytes_text
 from app.words import _
-from platform_core.algorithms.registry import algorithm
+from platform_core.algorithms.registry import algorithms
 from platform_core.clock import now
 from platform_core.errors import Problem
 from platform_core.files import folder_size
@@ -58,9 +58,15 @@ def start_button(
         st.rerun()
 
 
+def trains(job: Job) -> bool:
+    """Whether the job trains a model, as far as this version knows its kind."""
+    kind = algorithms().get(job.kind)
+    return kind is not None and kind.role == "train"
+
+
 def pause_button(workspace: Workspace, chosen: Sequence[Job]) -> None:
     """Ask trainings to save where they are and free their memory; drawn where one of them runs."""
-    possible = [job for job in chosen if job.state == "running" and algorithm(job.kind).role == "train"]
+    possible = [job for job in chosen if job.state == "running" and trains(job)]
     if possible and st.button(
         _("Pause"),
         icon=":material/pause:",
@@ -83,6 +89,12 @@ def stop_button(workspace: Workspace, chosen: Sequence[Job]) -> None:
     ):
         do(workspace, jobs.stop, possible)
         st.rerun()
+
+
+def evaluate_button(job: Job) -> None:
+    """Open the form that judges what a training made: what people want next."""
+    if trains(job) and st.button(_("Evaluate it"), icon=":material/fact_check:", type="primary", key="act.evaluate"):
+        go("new-job", kind="evaluate", model=f"job:{job.id}")
 
 
 def clone_button(chosen: Sequence[Job]) -> None:

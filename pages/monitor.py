@@ -13,6 +13,7 @@ from app.format import UNKNOWN, duration, moment
 from app.job_actions import (
     clone_button,
     delete_button,
+    evaluate_button,
     pause_button,
     refusals,
     start_button,
@@ -69,6 +70,8 @@ def head(job: Job) -> None:
         elif job.state != "completed":
             pause_button(place, [job])
             stop_button(place, [job])
+        else:
+            evaluate_button(job)
         clone_button([job])
         if job.state not in ACTIVE:
             delete_button(place, [job], leave=True)
@@ -186,7 +189,7 @@ def result_view(job: Job) -> None:
     kind = algorithms().get(job.kind)
     if job.result.get("output") and (kind is None or kind.role != "evaluate"):
         st.caption(_("Its output can be used as `job:{id}`.", id=job.id))
-        link("models", _("See it in Models"), "deployed_code")
+        link("models", _("See it in Models"), "deployed_code", ref=f"job:{job.id}")
 
 
 def settings_view(job: Job) -> None:

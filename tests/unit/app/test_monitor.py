@@ -56,6 +56,14 @@ def test_progress_says_step_epoch_speed_and_what_is_left(opened: Open, workspace
     assert [b.label for b in at.button if b.key.startswith("act.")] == ["Pause", "Stop", "Clone"]
 
 
+def test_what_a_training_made_is_one_press_from_its_evaluation(opened: Open, workspace: Workspace) -> None:
+    job = add_job(workspace, "completed", steps=10)
+    at = opened("monitor", job=job.id)
+    assert [b.label for b in at.button if b.key.startswith("act.")][:2] == ["Evaluate it", "Clone"]
+    other = opened("monitor", job=add_job(workspace, "completed", kind="evaluate").id)
+    assert "Evaluate it" not in [b.label for b in other.button]
+
+
 def test_what_failed_says_why_and_can_go_on(opened: Open, workspace: Workspace) -> None:
     reason = text("The disk is full: free some space and start the job again.")
     at = opened("monitor", job=add_job(workspace, "failed", reason=reason).id)
