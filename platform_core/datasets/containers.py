@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -212,10 +213,14 @@ def refuse_foreign(head: bytes, label: str) -> None:
         )
 
 
+DAMAGED_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, EOFError, OSError, struct.error)
+"""What zipfile raises for a damaged directory or member: it checks little before it believes what is written there."""
+
+
 def _zip_members(file: IO[bytes], label: str, limits: Limits) -> Iterator[Member]:
     try:
         archive = zipfile.ZipFile(file)
-    except zipfile.BadZipFile as error:
+    except DAMAGED_ZIP as error:
         raise Problem(
             "{file} is a damaged zip archive ({reason}): pack or upload it again.", file=label, reason=str(error)
         ) from None
@@ -224,7 +229,7 @@ def _zip_members(file: IO[bytes], label: str, limits: Limits) -> Iterator[Member
         for info in infos:
             try:
                 stream = archive.open(info)
-            except (zipfile.BadZipFile, NotImplementedError) as error:
+            except DAMAGED_ZIP as error:
                 raise Problem(
                     "{member} in {file} can't be unpacked ({reason}): pack it again with the usual method.",
                     member=info.filename,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -61,6 +62,20 @@ class Stage:
         self.supervisors.append(process)
         self.until(lambda: supervision.status(self.home).pid == process.pid or process.poll() is not None)
         return process
+
+    def suspend(self, supervisor: subprocess.Popen[bytes]) -> None:
+        """SIGSTOP at a moment when the supervisor does not hold the database."""
+        database = sqlite3.connect(self.home / "platform.db", timeout=0.1, isolation_level=None)
+        while True:
+            kill(supervisor.pid, signal.SIGSTOP)
+            try:
+                database.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                kill(supervisor.pid, signal.SIGCONT)
+                continue
+            database.execute("ROLLBACK")
+            database.close()
+            return
 
     def create(self, name: str = "", *, needs: tuple[str, ...] = (), start: bool = True, **values: object) -> Job:
         return service.create(

@@ -35,7 +35,7 @@ def test_a_running_job_stops_after_its_step_and_goes_on_from_there(stage: Stage)
 
 def test_a_job_that_starts_can_be_stopped(stage: Stage) -> None:
     supervisor = stage.start_supervisor()
-    kill(supervisor.pid, signal.SIGSTOP)
+    stage.suspend(supervisor)
     job = stage.create(**LONG)
     kill(supervisor.pid, signal.SIGCONT)
     stage.until(lambda: stage.state(job) == "starting")
@@ -80,7 +80,7 @@ def test_a_job_that_completes_while_it_is_asked_to_stop_is_completed(stage: Stag
     job = stage.create(steps=60, step_seconds=0.02)
     runner = stage.processes(job).runner
     stage.wait_for(job, "running")
-    kill(supervisor.pid, signal.SIGSTOP)
+    stage.suspend(supervisor)
     service.stop(stage.workspace, job.id)
     stage.until(lambda: not processes.alive(runner))
     kill(supervisor.pid, signal.SIGCONT)
