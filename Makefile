@@ -39,9 +39,9 @@ test: ## Run every test; installs what the tests need first
 	$(bootstrap) --with tests
 	@$(PY) -m pytest --durations=15
 
-test-fast: ## Run the tests that need no other process (under a minute)
+test-fast: ## Run the quick tests that need no other process (under a minute)
 	$(bootstrap) --with python-tests
-	@$(PY) -m pytest tests/unit --durations=5
+	@$(PY) -m pytest tests/unit -m "not slow" --durations=5
 
 soak: ## Kill supervisors and runners at random moments, 200 rounds (ROUNDS=200 SEED=0)
 	$(bootstrap) --with tests

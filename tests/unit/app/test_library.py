@@ -31,6 +31,7 @@ def test_an_empty_workspace_offers_a_way_on(opened: Open, workspace: Workspace, 
     assert at.button
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["jobs", "models", "datasets"])
 def test_the_demo_begins_from_every_empty_page_that_offers_it(opened: Open, workspace: Workspace, page: str) -> None:
     at = opened(page)
@@ -152,6 +153,7 @@ def test_a_damaged_database_is_a_sentence_on_every_page(opened: Open, workspace:
         assert "is damaged: put back a copy" in at.error[0].value.replace("\\", "")
 
 
+@pytest.mark.slow
 def test_a_database_held_by_another_process_is_a_sentence_after_five_seconds(
     opened: Open, workspace: Workspace, model: str, sums: str
 ) -> None:

@@ -24,6 +24,7 @@ def said(at: AppTest) -> str:
 
 
 @pytest.mark.parametrize("state", list(NEXT))
+@pytest.mark.slow
 def test_every_state_has_a_page(opened: Open, workspace: Workspace, state: State) -> None:
     job = add_job(workspace, state, steps=10 if state not in ("pending", "queued") else 0)
     write_metrics(workspace, job, 10)

@@ -167,6 +167,7 @@ def test_yaml_fills_the_form_and_the_form_fills_the_yaml(
         ("kind: sft\nspec: {batch_size: 99999999999999999999}", "Batch size"),
     ],
 )
+@pytest.mark.slow
 def test_bad_yaml_is_a_sentence_and_the_form_keeps_what_it_had(
     opened: Open, workspace: Workspace, model: str, sums: str, text: str, sentence: str
 ) -> None:

@@ -133,6 +133,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     return made
 
 
+@pytest.mark.slow
 def test_a_refresh_costs_the_same_at_a_million_steps(runs: dict[int, Path]) -> None:
     took = {}
     for steps, path in runs.items():

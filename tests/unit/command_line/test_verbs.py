@@ -251,6 +251,7 @@ def test_a_config_may_be_settings_alone(lathe: Lathe, tmp_path: Path) -> None:
         ("x" * (2**20 + 1), "larger than 1 MiB"),
     ],
 )
+@pytest.mark.slow
 def test_a_config_that_is_none_is_a_sentence(lathe: Lathe, tmp_path: Path, content: str, sentence: str) -> None:
     (tmp_path / "job.yaml").write_text(content)
     code, _, err = lathe("train", "tokenizer", "--config", str(tmp_path / "job.yaml"), "--dry-run")

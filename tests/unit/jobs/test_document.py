@@ -32,6 +32,7 @@ def test_settings_alone_are_a_document_that_says_no_kind() -> None:
         ("x" * (LARGEST + 1), "larger than 1 MiB"),
     ],
 )
+@pytest.mark.slow
 def test_what_is_no_job_is_a_sentence(text: str, sentence: str) -> None:
     with pytest.raises(Problem) as caught:
         read(text)

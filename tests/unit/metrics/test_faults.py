@@ -97,6 +97,7 @@ def test_a_cut_that_failed_is_made_up_for_before_later_points(tmp_path: Path) ->
             assert run.latest()["old"] == (599, 1.0)
 
 
+@pytest.mark.slow
 def test_another_process_holding_the_lock_slows_no_call_and_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "metrics.sqlite"
     with Writer(path, every=NEVER) as writer:

@@ -61,6 +61,7 @@ def assert_curve_is_right(
             assert curve.minimum[at] <= first <= curve.maximum[at]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_a_dict_through_late_steps_repeats_cuts_and_reopening(tmp_path: Path, seed: int) -> None:
     path, rng = tmp_path / "metrics.sqlite", random.Random(seed)

@@ -82,6 +82,7 @@ def test_what_can_never_be_stored_is_counted_and_stops_nothing(tmp_path: Path) -
             assert run.times()[1][0] > 1e9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [700, 30_000, 400_000])
 def test_a_spike_of_one_point_is_seen_at_every_zoom(tmp_path: Path, length: int) -> None:
     path, spike = tmp_path / "metrics.sqlite", length * 2 // 3
