@@ -56,7 +56,10 @@ WARM = Variable(
     "What the warm parent of runners has imported: `all` (torch, transformers, TRL), `frame` (our own part), or `0`: "
     "no warm parent, every runner starts cold.",
 )
-VARIABLES = (HOME, DATABASE_URL, ROOTS, HOSTS, STOP_GRACE, BUSY_SECONDS, WARM)
+SMTP_PASSWORD = Variable(
+    "LATHE_SMTP_PASSWORD", "none", "Password of the mail server that sends alerts; it is never stored nor shown."
+)
+VARIABLES = (HOME, DATABASE_URL, ROOTS, HOSTS, STOP_GRACE, BUSY_SECONDS, WARM, SMTP_PASSWORD)
 
 
 def home_folder() -> Path:

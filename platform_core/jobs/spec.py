@@ -80,6 +80,66 @@ class JobSpec(BaseModel):
         ge=1,
         le=1024,
     )
+    memory_gib: float | None = setting(
+        None,
+        title="Memory",
+        help="Main memory that the job takes from the queue. Empty: estimated from model and batch.",
+        group="Queue",
+        unit="GiB",
+        advanced=True,
+        gt=0,
+        le=65_536,
+    )
+    gpus: int | None = setting(
+        None,
+        title="GPUs",
+        help="GPUs that the job gets for itself. Empty: one where there are any and the job computes on it, else none.",
+        group="Queue",
+        advanced=True,
+        ge=0,
+        le=1024,
+    )
+    gpu_memory_gib: float | None = setting(
+        None,
+        title="Memory of each GPU",
+        help="What must be free on each GPU before the job starts, whoever uses it. "
+        "Empty: estimated from model and batch.",
+        group="Queue",
+        unit="GiB",
+        advanced=True,
+        gt=0,
+        le=4096,
+    )
+    time_limit_hours: float | None = setting(
+        None,
+        title="Time limit",
+        help="Hours of running after which the job is stopped with a checkpoint. Empty: none.",
+        group="Queue",
+        unit="h",
+        advanced=True,
+        gt=0,
+        le=100_000,
+    )
+    retries: int = setting(
+        2,
+        title="Retries",
+        help="How often the job is started again by itself after a cause that can pass: killed from outside, out of "
+        "memory, reboot, a full disk. It goes on from its last whole checkpoint.",
+        group="Queue",
+        advanced=True,
+        ge=0,
+        le=100,
+    )
+    retry_wait_seconds: float = setting(
+        10.0,
+        title="Wait before a retry",
+        help="Doubled with each further retry, up to an hour.",
+        group="Queue",
+        unit="s",
+        advanced=True,
+        ge=0,
+        le=3600,
+    )
 
     def total_steps(self, rows: int | None = None) -> int | None:
         """Steps that the job will take, as far as the settings (and the rows of its dataset) tell."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from sqlalchemy import Connection, Row, and_, case, delete, func, insert, or_, select, update
 
 from platform_core.clock import now
-from platform_core.database.tables import attempts, dependencies, jobs, transitions
+from platform_core.database.tables import alerts, attempts, dependencies, jobs, mutes, transitions
 from platform_core.errors import Text
 from platform_core.jobs.states import ENDED, NEXT, State
 
 
 @dataclass(frozen=True)
 class Job:
-    """One row of the jobs table; times in seconds since the epoch, `progress` as the runner last told it."""
+    """One row of the jobs table; times in seconds since the epoch, `progress` as the runner last told it.
+
+    `position` was given by hand and goes before fair order; `retries` may follow each other by themselves, of which
+    `retried` were used since a person last started it; `time_limit` in seconds of running, all attempts together.
+    """
 
     id: str
     name: str
@@ -40,6 +44,19 @@ class Job:
     latest: dict[str, Any]
     sparkline: list[float]
     result: dict[str, Any]
+    position: float | None = None
+    queued_at: float | None = None
+    not_before: float | None = None
+    time_limit: float | None = None
+    retries: int = 0
+    retried: int = 0
+    memory_bytes: int = 0
+    gpus: int = 0
+    gpu_memory_bytes: int = 0
+    starred: bool = False
+    archived_at: float | None = None
+    note: str | None = None
+    tags: list[str] = field(default_factory=list)
 
     @property
     def step(self) -> int | None:
@@ -54,7 +71,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One start of a job: which process, where, and how it ended."""
+    """One start of a job: which process, where, on which GPUs (UUIDs), how it ended and by what `cause`."""
 
     job_id: str
     number: int
@@ -70,6 +87,8 @@ class Attempt:
     exit_code: int | None
     signal: int | None
     outcome: str | None
+    devices: list[str] = field(default_factory=list)
+    cause: str | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +161,8 @@ def change_state(
         values: dict[str, Any] = {"state": to, "since": at, "reason": said, **more}
         if to in ENDED:
             values.setdefault("finished_at", at)
+        if to == "queued":
+            values.setdefault("queued_at", at)
         changed = connection.execute(
             update(jobs).where(jobs.c.id == job_id, jobs.c.state == state, jobs.c.deleted_at.is_(None)).values(**values)
         )
@@ -182,7 +203,7 @@ def update_attempt(connection: Connection, job_id: str, number: int, **values: A
 
 def attempts_of(connection: Connection, job_id: str) -> list[Attempt]:
     rows = connection.execute(select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number))
-    return [Attempt(**r._mapping) for r in rows]
+    return [Attempt(**{**r._mapping, "devices": r.devices or []}) for r in rows]
 
 
 def transitions_of(connection: Connection, job_id: str) -> list[Transition]:
@@ -192,7 +213,7 @@ def transitions_of(connection: Connection, job_id: str) -> list[Transition]:
 
 def delete_rows(connection: Connection, job_id: str) -> None:
     """Remove a job for good, with its history."""
-    for table in (transitions, attempts):
+    for table in (transitions, attempts, alerts, mutes):
         connection.execute(delete(table).where(table.c.job_id == job_id))
     connection.execute(
         delete(dependencies).where(or_(dependencies.c.job_id == job_id, dependencies.c.needs_id == job_id))
@@ -224,7 +245,8 @@ def _job(row: Row[Any]) -> Job:
     values = dict(row._mapping)
     for name in ("progress", "latest", "result"):
         values[name] = values[name] or {}
-    return Job(**{**values, "reason": _text(values["reason"]), "sparkline": values["sparkline"] or []})
+    lists = {name: values[name] or [] for name in ("sparkline", "tags")}
+    return Job(**{**values, **lists, "reason": _text(values["reason"])})
 
 
 def _text(data: object) -> Text | None:

@@ -14,13 +14,17 @@ from runners.attempt import Attempt
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be started: attempt `number` of the job in `folder`, by `runners.programs.<program>`."""
+    """What is to be started: attempt `number` of the job in `folder`, by `runners.programs.<program>`.
+
+    `gpus`: UUIDs of the GPUs that it may see; empty hides all; None leaves the environment as it is.
+    """
 
     job_id: str
     number: int
     folder: Path
     program: str
     threads: int
+    gpus: tuple[str, ...] | None = None
 
     @property
     def attempt(self) -> Attempt:

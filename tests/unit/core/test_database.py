@@ -11,7 +11,7 @@ from platform_core.database import migrate
 from platform_core.database.engine import connect, reading, writing
 from platform_core.database.tables import metadata
 from platform_core.errors import Problem
-from platform_core.jobs import service
+from platform_core.jobs import store
 from platform_core.workspace.service import open_workspace
 
 
@@ -29,18 +29,23 @@ def test_a_workspace_of_a_newer_version_is_refused_with_a_sentence(tmp_path: Pat
         migrate.bring_up_to_date(connect(f"sqlite:///{tmp_path / 'platform.db'}", 1), tmp_path)
 
 
-def test_an_older_workspace_is_backed_up_then_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_workspace_is_backed_up_then_migrated(tmp_path: Path) -> None:
+    migrate.upgrade(f"sqlite:///{tmp_path / 'platform.db'}", "0001")
+    row = {
+        "id": "abcdefgh2345", "name": "old", "kind": "tokenizer", "engine": "hf", "spec": "{}", "spec_hash": "x",
+        "state": "queued", "since": 5.0, "owner": "ann", "priority": 0, "cpu_slots": 1, "attempt": 0, "created_at": 4.0,
+    }  # fmt: skip
+    with sqlite3.connect(tmp_path / "platform.db") as db:
+        db.execute(f"INSERT INTO jobs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
     workspace = open_workspace(tmp_path)
-    (workspace.datasets / "t.jsonl").write_text('{"text": "a"}\n')
-    job = service.create(workspace, "tokenizer", {"dataset": "t.jsonl"})
-    upgraded = []
-    monkeypatch.setattr(migrate, "revisions", lambda: ["0001", "0002"])
-    monkeypatch.setattr(migrate, "upgrade", lambda url, revision: upgraded.append(revision))
-    migrate.bring_up_to_date(workspace.engine, tmp_path)
-    assert upgraded == ["0002"]
+    assert migrate.revision_of(workspace.engine) == migrate.revisions()[-1]
     (copy,) = (tmp_path / "backups").glob("platform-0001-*.db")
     with sqlite3.connect(copy) as db:
-        assert db.execute("SELECT id FROM jobs").fetchall() == [(job.id,)]
+        assert db.execute("SELECT id FROM jobs").fetchall() == [("abcdefgh2345",)]
+    with workspace.engine.connect() as connection:
+        job = store.get_job(connection, "abcdefgh2345")
+    assert job is not None
+    assert (job.name, job.queued_at, job.retries, job.gpus, job.starred, job.tags) == ("old", 5.0, 0, 0, False, [])
 
 
 def test_a_lock_of_another_process_is_a_sentence_and_changes_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Diagnoses that were made: kept, shown, muted, sent."""

@@ -1,0 +1,1 @@
+"""What the operator of a workspace sets for everybody: prices, where alerts are sent."""
