@@ -13,7 +13,7 @@ LEVELS: tuple[Level, ...] = ("info", "warning", "critical")
 
 @dataclass(frozen=True)
 class Evidence:
-    """What can be seen: a piece of a curve (`steps`, `values`; None for NaN) with the limit it crossed, or log lines."""
+    """What can be seen: a piece of a curve (`steps`, `values`; None for NaN) with the limit crossed, or log lines."""
 
     metric: str = ""
     steps: tuple[int, ...] = ()
