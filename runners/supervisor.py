@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy.exc import OperationalError
 
@@ -179,6 +180,21 @@ class Supervisor:
             self.watcher.fail_unbegun(begun, order, trouble)
 
 
+class Companion(Protocol):
+    """A thread beside the supervisor's loop, with work that may be slow; it must not change a job's state."""
+
+    def start(self) -> None:
+        """Begin, and return at once."""
+
+    def close(self) -> None:
+        """End within a moment."""
+
+
+def companions(workspace: Workspace) -> list[Companion]:
+    """All that works beside the loop, in the order in which it begins."""
+    return []
+
+
 def watch_for_ever(supervisor: Supervisor, held: Held) -> None:
     """Turn until asked to end, or until the workspace is not ours any more."""
     inbox, outbox = socket.socketpair()
@@ -237,17 +253,23 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     log_to(home)
     launcher = Local(home, log_path(home))
+    beside: list[Companion] = []
     try:
         launcher.tend()  # the warm parent loads its libraries while we open the workspace
         workspace = open_patiently(home)
         held.beat(now())
         log.info("supervisor of %s: pid %d", home, os.getpid())
+        for companion in companions(workspace):
+            companion.start()
+            beside.append(companion)
         watch_for_ever(Supervisor(workspace, launcher, held), held)
     except Problem as problem:
         log.error("%s", problem)
         print(problem, file=sys.stderr)
         return 1
     finally:
+        for companion in reversed(beside):
+            companion.close()
         launcher.close()
     log.info("supervisor ends")
     return 0
