@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from app import durations
 from app.words import _, say
+from platform_core import durations
 
 UNKNOWN = "–"
 

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TextIO
 
-from app import durations
+from platform_core import durations
 
 STATE_COLOURS = {
     "pending": 90, "queued": 90, "starting": 34, "running": 34, "pausing": 33, "paused": 33, "stopping": 33,

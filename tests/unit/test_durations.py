@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.durations import ago, coarse, exact
+from platform_core.durations import ago, coarse, exact
 
 
 @pytest.mark.parametrize(
