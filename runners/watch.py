@@ -20,6 +20,7 @@ from platform_core.jobs.store import Job
 from platform_core.metrics.reader import Reader
 from platform_core.workspace.service import Workspace
 from runners.launchers import Launcher, Order, Sight
+from runners.log_rotation import Rotation
 from runners.sweep import Sweeper
 
 log = logging.getLogger("lathe.supervisor")
@@ -60,6 +61,7 @@ class Watcher:
         self.progress: dict[str, dict[str, Any]] = {}
         """Columns to be copied into rows, written together once a turn."""
         self._watches: dict[tuple[str, int], Watch] = {}
+        self._logs = Rotation()
 
     def expect(self, order: Order, launched_at: float) -> None:
         """An attempt is about to be launched."""
@@ -121,6 +123,7 @@ class Watcher:
             self._stop(job, watch)
         elif job.state == "pausing":
             self._ask(watch, signal.SIGUSR1)
+        self._logs.look(watch.order.attempt.log)
         self._copy_progress(job, watch, every=0.0 if job.state == "starting" else READ_EVERY)
 
     def _ask(self, watch: Watch, number: int) -> None:

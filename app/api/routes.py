@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.background import BackgroundTask
 
 from app.page import workspace
 from app.words import say
@@ -15,6 +16,7 @@ from platform_core.datasets import service as datasets
 from platform_core.datasets.receive import data_name
 from platform_core.errors import Problem, Text
 from platform_core.jobs import service as jobs
+from platform_core.jobs.log_file import LogFile
 from platform_core.jobs.store import Job
 
 api = FastAPI(title="lathe", docs_url=None, redoc_url=None)
@@ -67,15 +69,20 @@ def show_job(job_id: str) -> dict[str, Any]:
 
 
 @api.get("/jobs/{job_id}/log", response_model=None)
-def download_log(job_id: str) -> FileResponse:
-    """The log of the newest attempt as a file."""
+def download_log(job_id: str) -> StreamingResponse:
+    """The whole log of the newest attempt as a file, piece by piece."""
     place = workspace()
     job = jobs.get(place, job_id)
     path = jobs.log_file(place, job)
     if path is None:
         raise Problem("“{name}” has no log yet: it has not started.", name=job.name)
-    headers = {"X-Content-Type-Options": "nosniff"}
-    return FileResponse(path, media_type="text/plain; charset=utf-8", filename=f"{job.id}.log", headers=headers)
+    log = LogFile(path)
+    headers = {
+        "X-Content-Type-Options": "nosniff",
+        "Content-Disposition": f'attachment; filename="{job.id}.log"',
+        "Content-Length": str(log.size),
+    }
+    return StreamingResponse(log.pieces(), 200, headers, "text/plain; charset=utf-8", BackgroundTask(log.close))
 
 
 def as_json(job: Job) -> dict[str, Any]:

@@ -1,184 +1,217 @@
-"""The end of a job's log, filtered and searched, however long the log or one of its lines is.
+"""A part of a job's log for a page: its end, or what stands before or after a byte; filtered and searched.
 
-The file is read backwards in blocks, so that memory is bounded by the lines that are kept, never by the file.
+The file is read in blocks, so that memory is bounded by the lines that are kept, never by the file; time by a limit,
+after which what was found so far is given, and from where to go on.
 """
 
 from __future__ import annotations
 
-import os
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-Level = Literal["debug", "info", "warning", "error"]
+import regex
 
-LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
-BLOCK = 256 * 1024
-LONGEST = 4096
-"""Bytes of a line that are kept."""
+from platform_core.clock import monotonic
+from platform_core.errors import Problem
+from platform_core.jobs.log_file import LogFile
+from platform_core.jobs.log_lines import (
+    BLOCK,
+    LEVELS,
+    LONGEST,
+    Backwards,
+    Forwards,
+    Level,
+    Line,
+    MayHold,
+    clean,
+    levelled_backwards,
+    levelled_forwards,
+    shown,
+)
+
+__all__ = ["BLOCK", "LEVELS", "LONGEST", "Level", "Line", "Query", "Tail", "ahead", "clean", "shown", "tail"]
+
 TAIL_BYTES = 1024 * 1024
 SEARCH_BYTES = 64 * 1024 * 1024
-ORPHANS = 2000
-
-ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
+LONGEST_PATTERN = 500
 LOUD = re.compile(rb"WARN|ERROR|CRITICAL|FATAL|Warning: |Traceback")
-LABEL = re.compile(r"(?:^|[\s\[|:,(-])(DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL)(?=$|[\s\]|:,)-])")
-NAMED = {"DEBUG": 0, "INFO": 1, "WARNING": 2, "WARN": 2, "ERROR": 3, "CRITICAL": 3, "FATAL": 3}
-TRACEBACK = "Traceback (most recent call last)"
-PYTHON_WARNING = re.compile(r"\w*Warning: ")
-RAISED = re.compile(r"^[\w.]+(?:Error|Exception|Interrupt|Problem)\b")
 
 
 @dataclass(frozen=True)
-class Line:
-    """One line as it can be shown: no control characters, of a progress bar only its last state."""
+class Query:
+    """Which lines are wanted: of at least a level, with a text or a regular expression in any case; lines beside."""
 
-    text: str
-    level: Level
+    level: Level = "debug"
+    search: str = ""
+    regex: bool = False
+    context: int = 0
+
+    def filters(self) -> bool:
+        """Whether it leaves any line out."""
+        return bool(self.search) or self.level != "debug"
 
 
 @dataclass(frozen=True)
 class Tail:
-    """The newest lines that fit, oldest first.
+    """The lines that fit, oldest first.
 
-    `size` is the file's length in bytes when it was read; `read_from` the byte from which on it was looked at, 0 when
-    that is all of it; `complete` whether no older line would fit, too.
+    `size` is the log's length in bytes when it was read; `read_from` and `read_to` the bytes between which it was
+    looked at; `complete` whether that is all of it and no line was left out for their number. `late`: the search took
+    so long at one line that it was given up there.
     """
 
     lines: list[Line]
     size: int
     read_from: int
     complete: bool
+    read_to: int = 0
+    late: bool = False
 
 
-def tail(path: Path, lines: int = 500, level: Level = "debug", search: str = "", budget: int | None = None) -> Tail:
-    """The last `lines` lines of at least `level` that hold `search` in any case, looked for in the last `budget` bytes.
+def tail(
+    path: Path,
+    lines: int = 500,
+    level: Level = "debug",
+    search: str = "",
+    budget: int | None = None,
+    *,
+    regex: bool = False,
+    context: int = 0,
+    before: int | None = None,
+    seconds: float = 60.0,
+) -> Tail:
+    """The last `lines` lines before byte `before` (default: the end) that fit, from the last `budget` bytes before it.
 
-    A line without a level has that of the line before it, so that a traceback stays with its error. Raises OSError.
+    They are of at least `level` and hold `search` in any case, or as a regular expression. A line without a level has
+    that of the line before it, so that a traceback stays with its error. Raises OSError, and Problem when `search` is
+    no regular expression.
     """
-    wanted, needle = LEVELS.index(level), clean(search).casefold()
-    filtered = bool(needle) or wanted > 0
-    budget = (SEARCH_BYTES if filtered else TAIL_BYTES) if budget is None else budget
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        source = _Backwards(file.fileno(), size, budget, _may_hold(wanted, needle))
-        found: list[Line] = []
-        for line in _levelled(source.lines()) if lines else ():
-            if LEVELS.index(line.level) >= wanted and needle in line.text.casefold():
-                found.append(line)
-                if len(found) >= lines:
-                    break
-    return Tail(found[::-1], size, source.at, source.at == 0 and len(found) < lines)
+    query = Query(level, search, regex, context)
+    with LogFile(path) as log:
+        end = log.size if before is None else min(max(before, 0), log.size)
+        limit = _Limit(query, seconds)
+        source = Backwards(log, end, _budget(query, budget), limit.may_hold, context, limit.over)
+        found, full = _collect(levelled_backwards(source.lines()), limit, lines, context) if lines else ([], True)
+        read_from = source.at
+        if full or limit.late_at is not None:
+            read_from = min([line.at for line in found] + ([limit.late_at[0]] if limit.late_at else []), default=end)
+        complete = read_from == 0 and end == log.size and not full
+        return Tail(_with_gaps(found[::-1]), log.size, read_from, complete, end, limit.late_at is not None)
 
 
-def clean(text: str) -> str:
-    """Text fit to show: no ANSI codes, other control and bidi characters written out (`\\u202e`)."""
-    if text.isprintable():
-        return text
-    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), ANSI.sub("", text))
+def ahead(path: Path, start: int, lines: int, query: Query, budget: int | None = None, seconds: float = 60.0) -> Tail:
+    """The first `lines` lines from byte `start` on that fit, from the `budget` bytes behind it; raises as `tail`."""
+    with LogFile(path) as log:
+        limit = _Limit(query, seconds)
+        begin = _line_begin(log, min(max(start, 0), log.size))
+        source = Forwards(log, begin, _budget(query, budget), limit.may_hold, query.context, limit.over)
+        found, full = _collect(levelled_forwards(source.lines()), limit, lines, query.context)
+        read_to = source.at
+        if full or limit.late_at is not None:
+            read_to = max([line.end for line in found] + ([limit.late_at[1]] if limit.late_at else []), default=begin)
+        complete = begin == 0 and read_to >= log.size and not full
+        return Tail(_with_gaps(found), log.size, begin, complete, read_to, limit.late_at is not None)
 
 
-def shown(raw: bytes) -> str:
-    """One line as text: the last of what carriage returns overwrote, at most `LONGEST` bytes of it."""
-    kept = raw.rstrip(b"\r").rpartition(b"\r")[2]
-    return clean(kept[:LONGEST].decode("utf-8", "replace")) + ("…" if len(kept) > LONGEST else "")
+def _budget(query: Query, asked: int | None) -> int:
+    if asked is not None:
+        return asked
+    return SEARCH_BYTES if query.filters() else TAIL_BYTES
 
 
-def _may_hold(wanted: int, needle: str) -> Callable[[bytes], bool]:
-    """Whether a block can hold a line that is looked for, told from its bytes alone."""
+def _line_begin(log: LogFile, at: int) -> int:
+    """The beginning of the line that byte `at` is in; of a very long line, `at` itself."""
+    before = log.read(max(0, at - BLOCK), min(at, BLOCK))
+    newline = before.rfind(b"\n")
+    if newline < 0:
+        return at if at > BLOCK else 0
+    return at - len(before) + newline + 1
+
+
+class _Limit:
+    """What a query lets through, within its time; `late_at`: the line at which one match alone took too long."""
+
+    def __init__(self, query: Query, seconds: float) -> None:
+        self.wanted = LEVELS.index(query.level)
+        self.pattern = _compiled(query.search, query.regex) if query.search else None
+        self.may_hold: MayHold = _may_hold(self.wanted, query)
+        self.deadline = monotonic() + seconds
+        self.late_at: tuple[int, int] | None = None
+
+    def over(self) -> bool:
+        return monotonic() > self.deadline
+
+    def passes(self, line: Line) -> Line | None:
+        """The line, marked where the search fits; None when it is not wanted. Raises TimeoutError."""
+        if LEVELS.index(line.level) < self.wanted:
+            return None
+        if self.pattern is None:
+            return line
+        found = self.pattern.search(line.text, timeout=max(0.001, self.deadline - monotonic()), concurrent=True)
+        return None if found is None else replace(line, found=found.span())
+
+
+def _collect(source: Iterator[Line | None], limit: _Limit, lines: int, context: int) -> tuple[list[Line], bool]:
+    """Lines that pass, with those beside them, in the order of `source`; whether there were enough of them."""
+    found: list[Line] = []
+    recent: deque[Line] = deque(maxlen=context)
+    owed = count = 0
+    for line in source:
+        if line is None:
+            recent.clear()
+            owed = 0
+            continue
+        if count >= lines and not owed:
+            return found, True
+        try:
+            passed = limit.passes(line) if count < lines else None
+        except TimeoutError:
+            limit.late_at = line.at, line.end
+            return found, False
+        if passed is not None:
+            found += [*recent, passed]
+            recent.clear()
+            owed, count = context, count + 1
+        elif owed:
+            found.append(replace(line, context=True))
+            owed -= 1
+        else:
+            recent.append(replace(line, context=True))
+    return found, count >= lines
+
+
+def _with_gaps(lines: list[Line]) -> list[Line]:
+    begun = {after.at for before, after in pairwise(lines) if after.at > before.end}
+    return [replace(line, gap=True) if line.at in begun else line for line in lines]
+
+
+def _may_hold(wanted: int, query: Query) -> Callable[[bytes], bool]:
+    needle = "" if query.regex else clean(query.search).casefold()
     word = needle.encode()
     if word and needle.isprintable() and all(c.isascii() or c.upper() == c for c in needle):
         return lambda block: word in block.lower()
     return (lambda block: LOUD.search(block) is not None) if wanted >= LEVELS.index("warning") else lambda block: True
 
 
-class _Backwards:
-    """The lines of a file from its last to its first, in constant memory; `at` is the byte reached."""
-
-    def __init__(self, file: int, size: int, budget: int, may_hold: Callable[[bytes], bool]) -> None:
-        self.file, self.at, self.least, self.may_hold = file, size, max(0, size - budget), may_hold
-
-    def lines(self) -> Iterator[str | None]:
-        """Lines as they can be shown, newest first, too long ones cut; None stands for some that were passed over."""
-        rest = _Rest()
-        first = True
-        while self.at > self.least:
-            start = max(self.least, self.at - BLOCK)
-            block = os.pread(self.file, self.at - start, start)
-            pieces = block.split(b"\n")
-            self.at = start
-            last = pieces.pop()
-            if not pieces:
-                rest.prepend(last)
-                first = first and not last
-                continue
-            rest.prepend(last)
-            if not (first and rest.is_empty()):
-                yield rest.text()
-            first = False
-            if self.may_hold(block):
-                yield from map(shown, reversed(pieces[1:]))
-            elif len(pieces) > 1:
-                yield None
-            rest = _Rest()
-            rest.prepend(pieces[0])
-        if not (first and rest.is_empty()):
-            yield ("…" if self.at > 0 and not rest.overwritten else "") + rest.text()
-
-
-class _Rest:
-    """The later part of a line whose beginning is still to be read."""
-
-    def __init__(self) -> None:
-        self.kept, self.cut, self.overwritten = b"", False, False
-
-    def prepend(self, part: bytes) -> None:
-        """Put what stands before it in front; what a carriage return overwrote is dropped."""
-        if self.overwritten:
-            return
-        joined = part + self.kept
-        body = joined.rstrip(b"\r")
-        if b"\r" in body:
-            joined, self.overwritten = body.rpartition(b"\r")[2], True
-        self.cut = self.cut or len(joined) > 2 * LONGEST
-        self.kept = joined[: 2 * LONGEST]
-
-    def is_empty(self) -> bool:
-        return not self.kept
-
-    def text(self) -> str:
-        return shown(self.kept) + ("…" if self.cut and len(self.kept) <= LONGEST else "")
-
-
-def _levelled(lines: Iterator[str | None]) -> Iterator[Line]:
-    """Lines newest first with their levels; those without one wait for the line they belong to."""
-    orphans: list[str] = []
-    for text in lines:
-        own = None if text is None else _level(text)
-        if own is None and text is not None and len(orphans) < ORPHANS:
-            orphans.append(text)
-            continue
-        yield from (Line(orphan, _level_of_orphan(orphan, own)) for orphan in orphans)
-        orphans = []
-        if text is not None:
-            yield Line(text, own or "info")
-    yield from (Line(orphan, _level_of_orphan(orphan, None)) for orphan in orphans)
-
-
-def _level(text: str) -> Level | None:
-    """The level that a line names itself; None for one that goes on with what was said before."""
-    if text.startswith(TRACEBACK):
-        return "error"
-    label = LABEL.search(text[:100])
-    if label is not None:
-        return LEVELS[NAMED[label[1]]]
-    return "warning" if PYTHON_WARNING.search(text[:300]) else None
-
-
-def _level_of_orphan(text: str, before: Level | None) -> Level:
-    if before is not None:
-        return before
-    return "error" if RAISED.match(text) else "info"
+@lru_cache(maxsize=64)
+def _compiled(search: str, is_regex: bool) -> Any:
+    """`search` as a pattern whose every match can be given a time limit, which Python's own `re` has not."""
+    if len(search) > LONGEST_PATTERN:
+        raise Problem(
+            "The search has {n} characters: at most {most} are searched for.", n=len(search), most=LONGEST_PATTERN
+        )
+    try:
+        pattern = search if is_regex else regex.escape(clean(search))
+        return regex.compile(pattern, regex.IGNORECASE if is_regex else regex.IGNORECASE | regex.FULLCASE)
+    except (regex.error, RecursionError, OverflowError, MemoryError) as error:
+        raise Problem(
+            "“{search}” is no regular expression ({reason}): mend it, or turn the regular expression off.",
+            search=search,
+            reason=str(error) or type(error).__name__,
+        ) from error
