@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app import address
 from app.format import number
-from app.live_chart import HEIGHT, Line, Zoom, heat_figure, line_figure, live_chart, smoothed, zoom_of
+from app.live_chart import Line, Zoom, line_figure, live_chart, smoothed, zoom_of
 from app.metric_words import families, family_title, hint, main_metrics, title, unit
 from app.page import guarded, plain
 from app.words import _
@@ -25,8 +25,6 @@ from platform_core.metrics.schema import TIME_NAME
 Axis = Literal["step", "time"]
 BUCKETS = 600
 OUTSIDE = 150
-COLUMNS = 200
-"""Steps of the heat map."""
 SMOOTHINGS = [f"{hundredth / 100:g}" for hundredth in range(100)]
 SMOOTHING = "0.6"
 PLANNED = ("learning_rate", "epoch", "num_tokens")
@@ -75,7 +73,6 @@ def curves(job: Job, path: Path) -> None:
             for name in chosen:
                 with guarded():
                     metric(job, run, name, latest[name], view, clock)
-        heat_map(job, run)
 
 
 def main_curve(job: Job, path: Path, key: str) -> None:
@@ -185,41 +182,3 @@ def clock_of(run: Reader) -> Clock:
 def elapsed(steps: NDArray[np.int64], clock: Clock) -> NDArray[np.float64]:
     """Time of each step since the first one, in the clock's unit."""
     return np.interp(steps, clock.steps, clock.seconds) / clock.scale
-
-
-def heat_map(job: Job, run: Reader) -> None:
-    """Gradient norms by layer and step, where the runner reports them; drawn when it is opened."""
-    last = run.latest().get("grad_norm")
-    if last is None or not run.vectors("grad_norm", high=-(2**62)).names:
-        return
-    opened = st.expander(
-        _("Gradient norm by layer"), icon=":material/grid_on:", key="heat", on_change="rerun", expanded=False
-    )
-    if not opened.open:
-        return
-    with opened, guarded():
-        steps, names, values = layer_norms(run, last[0], int(job.spec.get("logging_steps") or 1))
-        if not len(steps):
-            st.caption(_("No gradient norm by layer was reported yet."))
-            return
-        live_chart(
-            _("Norm before clipping"),
-            heat_figure(steps, names, values.T, x_title=_("step"), colour=colour_of(job.id)),
-            key=f"chart.{job.id}.layers",
-            hint=_("Before clipping. A layer that turns bright alone is where the training may break."),
-            height=HEIGHT,
-        )
-
-
-def layer_norms(run: Reader, last: int, every: int) -> tuple[NDArray[np.int64], list[str], NDArray[np.float32]]:
-    """At most `COLUMNS` vectors spread over the run: steps, names, and values of shape (steps, names)."""
-    if last <= COLUMNS * every:
-        found = run.vectors("grad_norm")
-        return found.steps, found.names, found.values
-    pieces = [run.vectors("grad_norm", at, at + 2 * every) for at in range(1, last + 1, -(-last // COLUMNS))]
-    pieces = [p for p in pieces if len(p.steps)]
-    names = list(dict.fromkeys(n for p in pieces for n in p.names))
-    values = np.full((len(pieces), len(names)), np.nan, "f4")
-    for row, piece in enumerate(pieces):
-        values[row, [names.index(n) for n in piece.names]] = piece.values[0]
-    return np.array([p.steps[0] for p in pieces], "i8"), names, values

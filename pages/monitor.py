@@ -10,6 +10,7 @@ import streamlit as st
 from app import address
 from app.curves import curves
 from app.format import UNKNOWN, duration, moment
+from app.gradients import gradients
 from app.job_actions import (
     clone_button,
     delete_button,
@@ -136,6 +137,7 @@ def views(job: Job) -> None:
     """The material in tabs; the open one is part of the address, and only it is drawn."""
     panels: dict[str, tuple[str, Callable[[Job], None]]] = {
         "curves": (_("Curves"), curve_view),
+        "gradients": (_("Gradients"), gradient_view),
         "log": (_("Log"), log_view),
         "samples": (_("Samples"), sample_view),
         "result": (_("Result"), result_view),
@@ -169,6 +171,10 @@ def remember_view(labels: dict[str, str]) -> None:
 
 def curve_view(job: Job) -> None:
     curves(job, jobs.metrics_file(workspace(), job))
+
+
+def gradient_view(job: Job) -> None:
+    gradients(job, jobs.metrics_file(workspace(), job))
 
 
 def log_view(job: Job) -> None:

@@ -5,7 +5,7 @@ const make = (tag, name, text) => {
   return node;
 };
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".root"), text = JSON.stringify(data.records);
   if (root.drawn === text) return;
   root.drawn = text;
@@ -21,6 +21,12 @@ export default function ({ data, parentElement }) {
     head.append(...record.facts.map(fact => make("span", "fact", fact)));
     for (const [label, value] of record.texts) list.append(make("dt", "", label), make("dd", "", value));
     card.append(head, list);
+    if (record.action) {
+      const button = make("button", "action", record.action.label);
+      button.type = "button";
+      button.addEventListener("click", () => setTriggerValue("pressed", record.action.id));
+      card.append(button);
+    }
     return card;
   }));
 }

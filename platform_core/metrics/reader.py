@@ -142,17 +142,36 @@ class Reader:
         ]
 
     def samples(
-        self, limit: int = 50, before_id: int | None = None, step: int | None = None, search: str | None = None
+        self,
+        limit: int = 50,
+        before_id: int | None = None,
+        step: int | None = None,
+        search: str | None = None,
+        prompt: str | None = None,
+        reward: tuple[float | None, float | None] = (None, None),
+        oldest_first: bool = False,
     ) -> list[Sample]:
-        """Samples, newest first: older than `before_id`, of one step, with `search` in a field (in any ASCII case)."""
+        """Samples, newest first: older than `before_id`, of one step, with `search` in a field (in any ASCII case).
+
+        `prompt` keeps one prompt, `reward` those within its bounds (None: open); one without a reward is in no bounds.
+        """
+        low, high = reward
+        told = "json_extract(data, '$.reward')"
         wanted = "(?1 IS NULL OR id<?1) AND (?2 IS NULL OR step=?2)"
-        if search:
-            wanted += " AND EXISTS(SELECT 1 FROM json_tree(data) WHERE instr(lower(atom), lower(?4)))"
+        wanted += " AND (?4 IS NULL OR EXISTS(SELECT 1 FROM json_tree(data) WHERE instr(lower(atom), lower(?4))))"
+        wanted += " AND (?5 IS NULL OR json_extract(data, '$.prompt')=?5)"
+        wanted += f" AND (?6 IS NULL OR typeof({told})<>'text' AND {told}>=?6) AND (?7 IS NULL OR {told}<=?7)"
         rows = self._rows(
-            f"SELECT id, time, step, data FROM sample WHERE {wanted} ORDER BY id DESC LIMIT ?3",
-            *(before_id, step, limit, *([search] if search else [])),
+            f"SELECT id, time, step, data FROM sample WHERE {wanted} ORDER BY id {'ASC' if oldest_first else 'DESC'}"
+            " LIMIT ?3",
+            *(before_id, step, limit, search or None, prompt, low, high),
         )
         return [Sample(number, time, at, self._json(data)) for number, time, at, data in rows]
+
+    def prompts(self, limit: int) -> list[str]:
+        """Different prompts of the samples, in the order in which they came."""
+        query = "SELECT json_extract(data, '$.prompt') AS p FROM sample WHERE p IS NOT NULL GROUP BY p ORDER BY min(id)"
+        return [str(prompt) for (prompt,) in self._rows(f"{query} LIMIT ?", limit)]
 
     def vectors(self, key: str, low: int | None = None, high: int | None = None) -> Vectors:
         """All vectors of a key in low..high as one matrix."""

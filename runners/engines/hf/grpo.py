@@ -19,6 +19,10 @@ from runners.job import Run
 from runners.report import Report
 
 SHOWN_PROMPTS, SHOWN_COMPLETIONS = 2, 2
+FOLLOWED_PROMPTS = 8
+"""Prompts, the first of the dataset, whose completions are shown whenever they come again."""
+REWARD_RANKS = 33
+"""Order statistics of a batch's rewards that are kept: the least, the largest, and what lies evenly between."""
 
 
 class ExactMatchReward:
@@ -44,7 +48,10 @@ class ExactMatchReward:
         ]
         columns = (prompts, completions, answer, rewards, map(len, completion_ids))
         names = ("prompt", "completion", "reference", "reward", "length")
-        self.batch = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        self.batch = [
+            {**dict(zip(names, row, strict=True)), "rewards": {self.__name__: reward}}
+            for row, reward in zip(zip(*columns, strict=True), rewards, strict=True)
+        ]
         return rewards
 
 
@@ -54,6 +61,7 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc]
     def __init__(self, *args: Any, reward: ExactMatchReward, report: Report, **more: Any) -> None:
         super().__init__(*args, reward_funcs=reward, **more)
         self.reward, self.report = reward, report
+        self.followed = first_prompts(self.train_dataset["prompt"], FOLLOWED_PROMPTS)
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         # TRL draws the prompt order of every epoch from one running generator that no checkpoint keeps.
@@ -65,14 +73,33 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc]
         scored: dict[str, torch.Tensor] = super()._generate_and_score_completions(inputs)
         step = self.state.global_step + 1
         if step == 1 or step % self.args.logging_steps == 0:
-            self._show(step, scored["advantages"].tolist())
+            self._show(step, scored["advantages"].tolist(), scored["completion_ids"][:, -1].tolist())
         return scored
 
-    def _show(self, step: int, advantages: list[float]) -> None:
-        group = self.num_generations
-        for start in range(0, min(len(advantages), SHOWN_PROMPTS * group), group):
+    def _show(self, step: int, advantages: list[float], last_ids: list[int]) -> None:
+        group, batch = self.num_generations, self.reward.batch
+        ends = {*self.eos_token_ids, self.processing_class.pad_token_id}
+        ranks = spread([float(str(row["reward"])) for row in batch], REWARD_RANKS)
+        self.report.writer.vector("reward", step, [str(n) for n in range(len(ranks))], ranks)
+        for nth, start in enumerate(range(0, len(advantages), group)):
+            if nth >= SHOWN_PROMPTS and batch[start]["prompt"] not in self.followed:
+                continue
             for at in range(start, start + min(SHOWN_COMPLETIONS, group)):
-                self.report.sample(step, **self.reward.batch[at], advantage=round(advantages[at], 4))
+                cut = last_ids[at] not in ends
+                self.report.sample(step, **batch[at], advantage=round(advantages[at], 4), truncated=cut)
+
+
+def first_prompts(prompts: Any, count: int) -> frozenset[str]:
+    """The first `count` different prompts of a dataset, to be followed through the training."""
+    return frozenset(list(dict.fromkeys(prompts))[:count])
+
+
+def spread(values: list[float], most: int) -> list[float]:
+    """The values in order; of more than `most`, that many evenly spaced ones with the first and the last."""
+    ordered = sorted(values)
+    if len(ordered) <= most:
+        return ordered
+    return [ordered[round(at * (len(ordered) - 1) / (most - 1))] for at in range(most)]
 
 
 def completion_length(spec: GRPOSpec, model: Any, tokenizer: Any, prompts: Any, report: Report) -> int:
@@ -124,6 +151,7 @@ def train(run: Run, report: Report) -> dict[str, object]:
         temperature=spec.temperature,
         top_k=0,
         beta=spec.kl_coef,
+        num_iterations=spec.num_iterations,
         epsilon=spec.clip_epsilon,
         loss_type=spec.loss_type,
     )

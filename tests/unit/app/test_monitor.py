@@ -14,7 +14,7 @@ from platform_core.workspace.service import Workspace
 from tests.unit.app.runs import add_job, write_log, write_metrics
 
 Open = Callable[..., AppTest]
-TABS = ["Curves", "Log", "Samples", "Result", "Settings", "History"]
+TABS = ["Curves", "Gradients", "Log", "Samples", "Result", "Settings", "History"]
 
 
 def said(at: AppTest) -> str:
