@@ -75,7 +75,9 @@ def samples(job: Job, path: Path) -> None:
         )
         return
     shown_now = found[:count]
-    opened = record_cards([record(s) for s in shown_now], key=f"samples.{job.id}")
+    if followed and len({s.step for s in shown_now}) == 1:
+        st.caption(_("It has come once so far: prompts come again with each pass over the dataset."))
+    opened = record_cards([record(s, followed is None) for s in shown_now], key=f"samples.{job.id}")
     chosen = next((s for s in shown_now if str(s.id) == opened), None)
     if chosen is not None and chosen.data.get("prompt"):
         follow(prompt_name(str(chosen.data["prompt"])))
@@ -195,7 +197,7 @@ def _nothing() -> None:
     """A press needs no callback: the rerun that it makes answers it."""
 
 
-def record(sample: Sample) -> dict[str, Any]:
+def record(sample: Sample, can_follow: bool = True) -> dict[str, Any]:
     """One sample as records.js draws it."""
     data = sample.data
     facts = [_("step {n}", n=number(sample.step))]
@@ -208,7 +210,9 @@ def record(sample: Sample) -> dict[str, Any]:
     if isinstance(parts, dict) and len(parts) > 1:
         facts += [f"{clean(str(name))} {shown(value)}" for name, value in parts.items()]
     drawn = {"mark": mark(data), "facts": facts, "texts": texts + [[name, shown(data[name])] for name in others]}
-    return drawn | ({"action": {"id": str(sample.id), "label": _("Follow this prompt")}} if data.get("prompt") else {})
+    if can_follow and data.get("prompt"):
+        drawn["action"] = {"id": str(sample.id), "label": _("Follow this prompt")}
+    return drawn
 
 
 def mark(data: dict[str, Any]) -> dict[str, str] | None:
