@@ -1,4 +1,4 @@
-"""Any job spec as a form: widgets from the types and the `Setting` of its fields, findings beside the fields.
+"""A job spec or the operator's options as a form: widgets from the types and `Setting`s, findings beside the fields.
 
 Widgets are live, so that a choice can show or hide others and a mistake is said at once. What was typed is kept in a
 draft of the session, which outlives a change of page.
@@ -10,9 +10,10 @@ import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin
 
 import streamlit as st
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from app.page import plain
@@ -20,12 +21,13 @@ from app.sizes import short, tidy, typed
 from app.words import _, say
 from platform_core.errors import Text
 from platform_core.jobs.messages import Finding, validate
-from platform_core.jobs.spec import JobSpec, Pick, Setting, is_shown, setting_of
+from platform_core.jobs.spec import Pick, Setting, is_shown, setting_of
 
 LARGEST_INT = 2**53 - 1
 ON, OFF = ("true", "on", "yes", "1"), ("false", "off", "no", "0")
 LETTER, SEGMENT, NARROW = 7.5, 28, 175  # pixels: what fits beside each other in one column
-Judge = Callable[[dict[str, Any]], tuple[JobSpec | None, list[Finding]]]
+S = TypeVar("S", bound=BaseModel)
+Judge = Callable[[dict[str, Any]], tuple[S | None, list[Finding]]]
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,11 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Form:
+class Form(Generic[S]):
     """What a form holds: the settings as typed, the spec when it can run, and all that is to be said about it."""
 
     values: dict[str, Any]
-    spec: JobSpec | None
+    spec: S | None
     findings: list[Finding]
 
 
@@ -51,8 +53,8 @@ class Misfit(ValueError):
 
 
 def spec_form(
-    spec_class: type[JobSpec], key: str, choices: Mapping[Pick, Sequence[Choice]], judge: Judge | None = None
-) -> Form:
+    spec_class: type[S], key: str, choices: Mapping[Pick, Sequence[Choice]], judge: Judge[S] | None = None
+) -> Form[S]:
     """Draw every setting that matters now, judge what is typed, say what is found beside each field."""
     fields = spec_class.model_fields
     values: dict[str, Any] = {}
@@ -89,7 +91,7 @@ def spec_form(
     return Form(given, spec, findings)
 
 
-def between_fields(spec_class: type[JobSpec], given: Mapping[str, Any], findings: Sequence[Finding]) -> list[Finding]:
+def between_fields(spec_class: type[BaseModel], given: Mapping[str, Any], findings: Sequence[Finding]) -> list[Finding]:
     """Errors between fields that Pydantic does not look for while another field is still empty."""
     missing = [name for f in findings if f.level == "missing" for name in f.fields]
     if not missing or any(f.level == "error" for f in findings):
@@ -98,7 +100,7 @@ def between_fields(spec_class: type[JobSpec], given: Mapping[str, Any], findings
     return [f for f in told if f.level == "error" and not set(f.fields) & set(missing)]
 
 
-def ordered(spec_class: type[JobSpec]) -> list[str]:
+def ordered(spec_class: type[BaseModel]) -> list[str]:
     """The settings that a kind declares itself before those it shares with others; switches after the rest."""
     own = list(spec_class.__annotations__)
     names = [n for n in own if n in spec_class.model_fields]
@@ -107,7 +109,7 @@ def ordered(spec_class: type[JobSpec]) -> list[str]:
 
 
 def grouped(
-    spec_class: type[JobSpec], names: Iterable[str], known: Mapping[str, object]
+    spec_class: type[BaseModel], names: Iterable[str], known: Mapping[str, object]
 ) -> list[tuple[str, list[str]]]:
     """Settings that matter now by group; "Basics" first, "Run" last."""
     groups: dict[str, list[str]] = {}
@@ -197,7 +199,7 @@ def draft(key: str) -> dict[str, Any]:
     return kept
 
 
-def fill(spec_class: type[JobSpec], key: str, values: Mapping[str, Any]) -> list[Finding]:
+def fill(spec_class: type[BaseModel], key: str, values: Mapping[str, Any]) -> list[Finding]:
     """Put values into a form before it is drawn; nothing is changed when some can't be shown, and they are told."""
     ready: dict[str, Any] = {}
     wrong = [name for name in values if name not in spec_class.model_fields]
@@ -220,7 +222,7 @@ def fill(spec_class: type[JobSpec], key: str, values: Mapping[str, Any]) -> list
     return []
 
 
-def prefill(spec_class: type[JobSpec], key: str, choices: Mapping[Pick, Sequence[Choice]]) -> None:
+def prefill(spec_class: type[BaseModel], key: str, choices: Mapping[Pick, Sequence[Choice]]) -> None:
     """Where only one thing of the library suits, it is chosen."""
     for name, field in spec_class.model_fields.items():
         pick, wkey = setting_of(field).pick, f"{key}.{name}"

@@ -19,7 +19,7 @@ from platform_core.ids import new_id
 from platform_core.jobs import service as jobs
 from platform_core.jobs.document import read
 from platform_core.jobs.messages import Finding
-from platform_core.jobs.spec import Pick, setting_of
+from platform_core.jobs.spec import JobSpec, Pick, setting_of
 
 ABOUT = ("kind", "clone", "lang", "name")
 NAME, YAML, TROUBLE, SEEN = "new-job.name", "new-job.yaml", "new-job.trouble", "new-job.seen"
@@ -130,7 +130,7 @@ def form_page(chosen: Algorithm) -> None:
         as_text(chosen, form)
 
 
-def said_in_short(chosen: Algorithm, form: Form, choices: Mapping[Pick, Sequence[Choice]]) -> None:
+def said_in_short(chosen: Algorithm, form: Form[JobSpec], choices: Mapping[Pick, Sequence[Choice]]) -> None:
     """What still stands in the way of a start, where the button is."""
     missing = [
         setting_of(chosen.spec.model_fields[n], n) for f in form.findings if f.level == "missing" for n in f.fields
@@ -150,7 +150,7 @@ def said_in_short(chosen: Algorithm, form: Form, choices: Mapping[Pick, Sequence
         link("datasets", _("No dataset yet? Add one"), "database")
 
 
-def buttons(chosen: Algorithm, form: Form) -> None:
+def buttons(chosen: Algorithm, form: Form[JobSpec]) -> None:
     """Create, or create and start; however often they are pressed, one job is made."""
     stuck = form.spec is None
     verbs = {"prepare": _("Start"), "train": _("Start training"), "evaluate": _("Start evaluation")}
@@ -183,7 +183,7 @@ def buttons(chosen: Algorithm, form: Form) -> None:
     go("monitor", job=made[token])
 
 
-def as_text(chosen: Algorithm, form: Form) -> None:
+def as_text(chosen: Algorithm, form: Form[JobSpec]) -> None:
     """The job as YAML, which can be edited, and as a command."""
     name = st.session_state.get(NAME) or ""
     values: dict[str, Any] = form.spec.model_dump(mode="json") if form.spec is not None else form.values

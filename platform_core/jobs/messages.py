@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from platform_core.errors import Text, text
-from platform_core.jobs.spec import JobSpec, Setting, setting_of
+from platform_core.jobs.spec import Setting, setting_of
 
+S = TypeVar("S", bound=BaseModel)
 Level = Literal["missing", "error", "warning"]
 
 
@@ -24,8 +25,8 @@ class Finding:
     fields: tuple[str, ...] = ()
 
 
-def validate(spec_class: type[JobSpec], values: Mapping[str, Any]) -> tuple[JobSpec | None, list[Finding]]:
-    """The spec, or None with what is wrong; recommended ranges that are left come as warnings."""
+def validate(spec_class: type[S], values: Mapping[str, Any]) -> tuple[S | None, list[Finding]]:
+    """The spec of a job, or the operator's options; None with what is wrong. Unusual values come as warnings."""
     empty = {k for k, f in spec_class.model_fields.items() if f.is_required() and values.get(k) in (None, "")}
     try:
         spec = spec_class.model_validate({k: v for k, v in values.items() if k not in empty})
@@ -34,7 +35,7 @@ def validate(spec_class: type[JobSpec], values: Mapping[str, Any]) -> tuple[JobS
     return spec, outside_recommended(spec)
 
 
-def explain(spec_class: type[JobSpec], error: ValidationError) -> list[Finding]:
+def explain(spec_class: type[BaseModel], error: ValidationError) -> list[Finding]:
     """One finding for each error of a validation."""
     findings = []
     for e in error.errors(include_url=False):
@@ -101,7 +102,7 @@ def sentence(setting: Setting, kind: str, ctx: Mapping[str, Any], value: object)
     return text("{title} can't be “{value}”.", title=title, value=shown)
 
 
-def outside_recommended(spec: JobSpec) -> list[Finding]:
+def outside_recommended(spec: BaseModel) -> list[Finding]:
     """Warnings for values outside the range that guides recommend."""
     findings = []
     for name, field in type(spec).model_fields.items():

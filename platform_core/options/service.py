@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,26 +16,46 @@ from platform_core.options.spec import Options
 from platform_core.workspace.service import Workspace
 
 
+@dataclass(frozen=True)
+class Change:
+    """Who set an option last, and when."""
+
+    actor: str
+    since: float
+
+
 def current(workspace: Workspace) -> Options:
     """The options that hold; a stored value that this version can't use counts as not set."""
     with reading(workspace.engine) as connection:
         stored = {row.name: row.value for row in connection.execute(select(options.c.name, options.c.value))}
     known = {name: value for name, value in stored.items() if name in Options.model_fields}
-    try:
-        return Options.model_validate(known)
-    except ValidationError as error:
-        wrong = {str(e["loc"][0]) for e in error.errors() if e["loc"]}
-        return Options.model_validate({name: value for name, value in known.items() if name not in wrong})
+    while True:
+        try:
+            return Options.model_validate(known)
+        except ValidationError as error:
+            wrong = {name for e in error.errors() for name in (*e["loc"][:1], *e.get("ctx", {}).get("fields", ()))}
+            wrong = wrong & known.keys() or known.keys() & {"mail_to"} or set(known)
+            known = {name: value for name, value in known.items() if name not in wrong}
 
 
 def change(workspace: Workspace, values: Mapping[str, Any], actor: str) -> Options:
     """Set some options, all or none of them; None sets the default again. Raises pydantic's ValidationError."""
-    wanted = {**current(workspace).model_dump(), **values}
-    resolved = Options.model_validate({name: value for name, value in wanted.items() if value is not None})
+    before = current(workspace).model_dump()
+    wanted = {name: value for name, value in {**before, **values}.items() if value is not None}
+    resolved = Options.model_validate(wanted)
     with writing(workspace.engine) as connection:
         for name in values:
-            connection.execute(delete(options).where(options.c.name == name))
             value = getattr(resolved, name)
+            if value == before[name]:
+                continue  # who set it, and when, stays true
+            connection.execute(delete(options).where(options.c.name == name))
             if value != Options.model_fields[name].default:
                 connection.execute(insert(options).values(name=name, value=value, actor=actor, since=now()))
     return resolved
+
+
+def changes(workspace: Workspace) -> dict[str, Change]:
+    """Who set each option that differs from its default."""
+    with reading(workspace.engine) as connection:
+        rows = connection.execute(select(options.c.name, options.c.actor, options.c.since))
+        return {row.name: Change(row.actor, row.since) for row in rows}
