@@ -33,7 +33,10 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """One attempt of a job, as its runner sees it; `paths`: the absolute path behind each reference of the spec."""
+    """One attempt of a job, as its runner sees it; `paths`: the absolute path behind each reference of the spec.
+
+    `pause_at`: the step after which it pauses by itself, for a proof of exact resume.
+    """
 
     folder: Path
     attempt: int
@@ -43,6 +46,7 @@ class Run:
     spec: JobSpec
     paths: dict[str, Path]
     threads: int
+    pause_at: int | None = None
 
     @property
     def output(self) -> Path:
@@ -79,6 +83,7 @@ def load_run(folder: Path) -> Run:
         spec=algorithm(kind).spec.model_validate(data["spec"]),
         paths={k: Path(v) for k, v in paths.items()},
         threads=int(str(data["threads"])),
+        pause_at=int(str(data["pause_at"])) if data.get("pause_at") else None,
     )
 
 
@@ -101,7 +106,9 @@ def run_job(folder: Path, work: Work) -> int:
         publish(run.output, folder / "output")
         result |= {"status": "completed", "output": "output"}
     except Stopped:
-        result["status"] = "paused" if report.wish == "pause" else "stopped"
+        status = "paused" if report.wish == "pause" else "stopped"
+        result["status"] = status
+        report.event(status, f"{status} after step {report.last_step}", at=report.last_step, attempt=run.attempt)
     except BaseException as error:
         log.error("%s", traceback.format_exc())
         reason = explain(error, has_checkpoint(folder))

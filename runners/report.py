@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Literal
 
 from platform_core.clock import monotonic
+from platform_core.metrics.reader import Reader
 from platform_core.metrics.writer import Writer
 
 log = logging.getLogger("lathe.runner")
@@ -70,10 +71,23 @@ class Report:
             step=step, total_steps=total, eta_seconds=None if eta is None else round(eta, 1), phase="running", **more
         )
 
-    def resume_at(self, step: int) -> None:
-        """Forget what an earlier attempt reported after `step`: those steps run again."""
+    def resume_at(self, step: int, attempt: int = 1) -> None:
+        """Forget what an earlier attempt reported after `step`: those steps run again.
+
+        An event `resumed` says so with `step`, the last one `reported` before, and `attempt`: `step` + 1 to `reported`
+        are the ones that run again.
+        """
+        with Reader(self.writer.path) as reader:
+            reported = max((at for at, _ in reader.latest().values()), default=0)
         self.writer.truncate(step)
         self.last_step = step
+        if step or reported:
+            said = f"goes on from the checkpoint of step {step}" if step else "begins anew: no checkpoint was saved"
+            again = f"; steps {step + 1} to {reported} run again" if reported > step else ""
+            # `step` is an argument of the writer, so the data goes there as it is.
+            log.info("%s", said + again)
+            data = {"reported": max(reported, step), "attempt": attempt}
+            self.writer.event("resumed", said + again, step=step, **data)
 
     def close(self) -> None:
         self.writer.close()

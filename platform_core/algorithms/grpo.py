@@ -90,6 +90,17 @@ class GRPOSpec(TrainingSpec):
         step=0.01,
         recommended=(0.0, 0.1),
     )
+    num_iterations: int = setting(
+        1,
+        title="Updates per rollout",
+        help="Optimizer updates on the same completions (μ). Above 1 the clip range matters; a job pauses between "
+        "rollouts only.",
+        group="Rollout",
+        advanced=True,
+        ge=1,
+        le=64,
+        recommended=(1, 4),
+    )
     clip_epsilon: float = setting(
         0.2,
         title="Clip range",
@@ -115,7 +126,7 @@ class GRPOSpec(TrainingSpec):
             return self.max_steps
         # TRL leaves out the prompts that do not fill a last step.
         prompts = self.batch_size * self.gradient_accumulation_steps // self.num_generations
-        return math.ceil(self.epochs * (rows // prompts))
+        return math.ceil(self.epochs * (rows // prompts) * self.num_iterations)
 
     @model_validator(mode="after")
     def groups_fit(self) -> GRPOSpec:

@@ -139,8 +139,43 @@ class TrainingSpec(JobSpec):
         advanced=True,
         ge=1,
     )
+    save_every_minutes: float | None = setting(
+        None,
+        title="Checkpoint after",
+        help="Minutes since the last checkpoint after which the next one is saved, besides those every so many steps. "
+        "Empty: steps alone decide.",
+        group="Run",
+        unit="min",
+        advanced=True,
+        gt=0,
+        le=100_000,
+    )
     keep_checkpoints: int = setting(
-        2, title="Checkpoints kept", help="Older ones are removed.", group="Run", advanced=True, ge=1, le=1000
+        2,
+        title="Checkpoints kept",
+        help="The newest ones stay, older ones are removed.",
+        group="Run",
+        advanced=True,
+        ge=1,
+        le=1000,
+    )
+    keep_best: str | None = setting(
+        None,
+        title="Keep the best by",
+        help="A metric such as `loss` or `reward`: the checkpoint with its best value stays beside the newest ones. "
+        "Empty: only the newest stay.",
+        group="Run",
+        advanced=True,
+        min_length=1,
+        max_length=200,
+    )
+    best_is: Literal["lower", "higher"] = setting(
+        "lower",
+        title="Best is",
+        help="Which value of that metric is the better one.",
+        group="Run",
+        advanced=True,
+        labels={"lower": "The lowest value", "higher": "The highest value"},
     )
 
     def steps_for(self, batches: int) -> int:

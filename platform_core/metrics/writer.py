@@ -29,15 +29,15 @@ class Writer:
         self.errors = 0
         self.rejected = 0
         self.last_error = ""
-        self._path = Path(path)
-        self._connection = open_for_writing(self._path)
+        self.path = Path(path)
+        self._connection = open_for_writing(self.path)
         try:
             self._tail = read_tail(self._connection)
             row = self._connection.execute("SELECT data FROM progress").fetchone()
             self._progress: dict[str, Any] = json.loads(row[0]) if row else {}
         except (sqlite3.Error, ValueError) as error:
             self._connection.close()
-            raise unreadable(self._path, error) from error
+            raise unreadable(self.path, error) from error
         self._pending = Pending()
         self._queue: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._lock = threading.RLock()
@@ -152,9 +152,9 @@ class Writer:
             if not self._pending and not seal_all:
                 return True
             if (
-                not self._path.exists() and self._path.parent.is_dir()
+                not self.path.exists() and self.path.parent.is_dir()
             ):  # a deleted folder means a deleted job: let it go
-                self._connection = restore(self._connection, self._path)
+                self._connection = restore(self._connection, self.path)
             self._connection.execute("BEGIN IMMEDIATE")
             tail = self._pending.write(self._connection, self._tail, seal_all)
             progress = self._progress

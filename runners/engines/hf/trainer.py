@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from platform_core.algorithms.training import TrainingSpec
 from platform_core.errors import Problem
 from runners.engines.hf import checkpoint
 from runners.engines.hf.reporting import Reporting
+from runners.engines.hf.saving import Saving, broken_loss
 from runners.job import Run, Stopped
 from runners.report import Report
 
@@ -59,19 +59,17 @@ def training_arguments(run: Run, spec: TrainingSpec) -> dict[str, Any]:
         "logging_steps": spec.logging_steps,
         "logging_first_step": True,
         "logging_nan_inf_filter": False,
-        "save_strategy": "steps" if spec.save_every else "no",
-        "save_steps": spec.save_every or 500,
+        "save_strategy": "no",  # Saving decides
         "report_to": "none",
         "disable_tqdm": True,
     }
 
 
-class Steps(TrainerCallback):  # type: ignore[misc]
-    """NaN ends the training before the weights change, a wish at the step's end; a saved checkpoint becomes whole."""
+class Finite(TrainerCallback):  # type: ignore[misc]
+    """NaN ends the training before the weights change."""
 
-    def __init__(self, trainer: Trainer, run: Run, report: Report, reporting: Reporting) -> None:
-        self.trainer, self.run, self.report, self.reporting = trainer, run, report, reporting
-        self.stopped = False
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
@@ -79,12 +77,6 @@ class Steps(TrainerCallback):  # type: ignore[misc]
         # The Trainer's running sum since the last log: one value that is not finite keeps it so.
         if not math.isfinite(self.trainer._tr_loss.item()):
             raise broken_loss(state.global_step + 1, args.learning_rate)
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
-        if state.global_step >= state.max_steps:
-            control.should_save = False
-        elif self.report.wish is not None:
-            self.stopped = control.should_log = control.should_save = control.should_training_stop = True
 
     def on_log(
         self,
@@ -97,33 +89,22 @@ class Steps(TrainerCallback):  # type: ignore[misc]
         if not math.isfinite((logs or {}).get("grad_norm", 0.0)):
             raise broken_loss(state.global_step, args.learning_rate)
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
-        step = state.global_step
-        if not all(bool(torch.isfinite(p).all()) for p in more["model"].parameters()):
-            raise broken_loss(step, args.learning_rate)
-        spec = self.run.spec
-        assert isinstance(spec, TrainingSpec)
-        # A run that goes on from here forgets what comes later, so what came before must be stored.
-        self.report.writer.flush()
-        part = Path(args.output_dir) / f"checkpoint-{step}"
-        checkpoint.complete(part, self.run.checkpoints, step, spec.keep_checkpoints, self.reporting.tokens)
-        checkpoint.sweep(self.run.checkpoints)
-        self.report.event("checkpoint", f"checkpoint of step {step} saved")
-
 
 def run_training(trainer: Trainer, run: Run, report: Report) -> dict[str, object]:
     """Train to the end, from the last whole checkpoint when there is one; returns the last logged numbers.
 
     Raises Stopped after a wish (its checkpoint is whole), Problem on NaN, OSError when the disk is full.
     """
-    start = resume_point(run, report)
+    found = resume_point(run, report)
+    start = found.whole
     tokens = checkpoint.trained_tokens(start) if start else 0
     rows = trainer.args.per_device_train_batch_size * trainer.args.gradient_accumulation_steps
     reporting = Reporting(report, rows, tokens)
-    steps = Steps(trainer, run, report, reporting)
+    reporting.values |= checkpoint.saved_values(start) if start else {}
+    saving = Saving(trainer, run, report, reporting, found)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(reporting)
-    trainer.add_callback(steps)
+    for callback in (reporting, Finite(trainer), saving):
+        trainer.add_callback(callback)
     if hasattr(trainer, "_total_train_tokens"):
         trainer._total_train_tokens = tokens
     if report.wish is not None:
@@ -137,29 +118,21 @@ def run_training(trainer: Trainer, run: Run, report: Report) -> dict[str, object
         raise
     finally:
         checkpoint.sweep(run.checkpoints)
-    if steps.stopped:
+    if saving.stopped:
         raise Stopped
     return {**reporting.values, "steps": trainer.state.global_step, "parameters": trainer.model.num_parameters()}
 
 
-def resume_point(run: Run, report: Report) -> Path | None:
-    """The checkpoint to go on from, half-written ones swept; what was reported after it is forgotten."""
+def resume_point(run: Run, report: Report) -> checkpoint.Found:
+    """The checkpoint to go on from, half-written ones swept; what was reported after it is forgotten and marked."""
     run.checkpoints.mkdir(exist_ok=True)
     checkpoint.sweep(run.checkpoints)
-    start = checkpoint.last_whole(run.checkpoints)
-    step = int(start.name.removeprefix("step-")) if start else 0
-    report.resume_at(step)
-    if start:
-        report.event("resumed", f"goes on from the checkpoint of step {step}")
-    return start
-
-
-def broken_loss(step: int, learning_rate: float) -> Problem:
-    """The sentence for a training that blew up."""
-    return Problem(
-        "The loss became NaN at step {step}: the training blew up. Lower the learning rate ({learning_rate}), "
-        "lengthen the warm-up, or look for broken rows in the dataset.",
-        fields=("learning_rate",),
-        step=step,
-        learning_rate=learning_rate,
-    )
+    found = checkpoint.find(run.checkpoints, run.id)
+    step = checkpoint.step_of(found.whole) if found.whole else 0
+    onward = f"goes on from step {step}" if step else "begins anew"
+    for folder, wrong in found.damaged:
+        bad = checkpoint.step_of(folder)
+        said = f"checkpoint of step {bad} is damaged ({wrong}): {onward}"
+        report.event("damaged_checkpoint", said, level="warning", at=bad, reason=wrong)
+    report.resume_at(step, run.attempt)
+    return found

@@ -167,17 +167,41 @@ def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
         yield SmallDisk(folder, first, "File too large")
 
 
-def test_a_full_disk_leaves_no_half_checkpoint_and_says_so(
+def test_a_full_disk_ends_no_training_and_costs_no_checkpoint(
     tmp_path: Path, files: dict[str, Path], model: Path, small_disk: SmallDisk
 ) -> None:
     whole = straight(tmp_path, files, model, "sft", save_every=4)
     spec, data, _ = CASES["sft"]
     job = make_job(tmp_path / "full", "sft", {**spec, "save_every": 4}, model=model, dataset=files[data])
     (job.folder / "checkpoints").symlink_to(small_disk.folder)
-    assert forked(job, small_disk.first) == 1
+    assert forked(job, small_disk.first) == 0, job.log
+    assert job.weights == whole.weights
+    kept = visible(job)
+    assert kept
+    assert all(name.startswith("step-") for name in kept)
+    with Reader(job.folder / "metrics.sqlite") as reader:
+        failed = [event for event in reader.events() if event.kind == "checkpoint_failed"]
+    assert failed
+    assert f"can be resumed from step {max(int(name.removeprefix('step-')) for name in kept)}" in failed[-1].text
+
+
+def test_a_pause_that_cannot_be_saved_fails_with_the_sentence_and_keeps_the_older_checkpoint(
+    tmp_path: Path, files: dict[str, Path], model: Path, small_disk: SmallDisk
+) -> None:
+    whole = straight(tmp_path, files, model, "sft", save_every=4)
+    spec, data, _ = CASES["sft"]
+    job = make_job(tmp_path / "full", "sft", {**spec, "save_every": 4}, model=model, dataset=files[data])
+    (job.folder / "checkpoints").symlink_to(small_disk.folder)
+
+    def first() -> None:
+        if small_disk.first is not None:
+            small_disk.first()
+        ask_at(18, signal.SIGUSR1)()
+
+    assert forked(job, first) == 1
     assert job.result["status"] == "failed"
     assert small_disk.words in job.sentence, job.log
-    assert all(name.startswith("step-") for name in visible(job))
+    assert visible(job)
     (job.folder / "checkpoints").unlink()
     shutil.copytree(small_disk.folder, job.folder / "checkpoints")
     assert forked(job) == 0, job.log

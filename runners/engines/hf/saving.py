@@ -1,0 +1,176 @@
+"""When a training saves, and what it saves beside the Trainer's own files, so that it goes on exactly as it would have.
+
+A Trainer's checkpoint lacks the sums since the last log: without them the first point after a pause would differ.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from platform_core.algorithms.training import TrainingSpec
+from platform_core.clock import monotonic
+from platform_core.errors import Problem
+from platform_core.files import read_json, remove_whole
+from runners.engines.hf import checkpoint
+from runners.engines.hf.reporting import Reporting
+from runners.job import Run
+from runners.report import Report
+
+SUMS = "sums.json"
+
+
+class Saving(TrainerCallback):  # type: ignore[misc]
+    """Saves every so many steps or minutes and when a wish comes; each checkpoint becomes whole before it counts.
+
+    `stopped` says that a wish ended the training. Only steps between rollouts are saved: what GRPO has buffered to
+    train on more than once is in no checkpoint. A periodic checkpoint that can't be written ends nothing: the training
+    goes on, and the older one stays.
+    """
+
+    def __init__(
+        self, trainer: Trainer, run: Run, report: Report, reporting: Reporting, found: checkpoint.Found
+    ) -> None:
+        assert isinstance(run.spec, TrainingSpec)
+        self.trainer, self.run, self.report, self.reporting = trainer, run, report, reporting
+        self.spec, self.start, self.damaged = run.spec, found.whole, found.damaged
+        self.best = checkpoint.Best(run.spec.keep_best, run.spec.best_is == "higher") if run.spec.keep_best else None
+        self.stopped = self.warned = False
+        self.saved_step, self.saved_at = 0, monotonic()
+        self._write = trainer._save_checkpoint
+        trainer._save_checkpoint = self.save
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> None:
+        self.saved_step, self.saved_at = state.global_step, monotonic()
+        sums = read_json(self.start / SUMS) if self.start else None
+        if sums is not None:
+            restore_sums(self.trainer, sums)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
+        step = state.global_step
+        control.should_save = False
+        if step == self.run.pause_at:
+            signal.raise_signal(signal.SIGUSR1)
+        if step >= state.max_steps or step % resumable_every(self.trainer):
+            return
+        if self.report.wish is not None:
+            self.stopped = control.should_save = control.should_training_stop = True
+        else:
+            control.should_save = self.is_due(step)
+
+    def is_due(self, step: int) -> bool:
+        """Whether the policy asks for a checkpoint now."""
+        every, minutes = self.spec.save_every, self.spec.save_every_minutes
+        by_step = every is not None and step // every > self.saved_step // every
+        return by_step or (minutes is not None and monotonic() - self.saved_at >= 60 * minutes)
+
+    def save(self, model: Any, trial: Any) -> None:
+        """Write the checkpoint of this step and make it whole; takes the place of the Trainer's own method."""
+        step = self.trainer.state.global_step
+        if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
+            raise broken_loss(step, self.trainer.args.learning_rate)
+        try:
+            self._complete(model, trial, step)
+        except Exception as error:
+            checkpoint.sweep(self.run.checkpoints)
+            reason = write_error(error, self.run.checkpoints)
+            if self.stopped or reason is None:
+                raise
+            said = f"the checkpoint of step {step} could not be saved ({reason.strerror}): the training goes on, "
+            said += f"and can be resumed from step {self.saved_step}" if self.saved_step else "and nothing is saved yet"
+            self.report.event("checkpoint_failed", said, level="warning", at=step, reason=reason.strerror)
+            self.saved_at = monotonic()
+            return
+        self.saved_step, self.saved_at = step, monotonic()
+        self.report.event("checkpoint", f"checkpoint of step {step} saved", at=step)
+
+    def _complete(self, model: Any, trial: Any, step: int) -> None:
+        # A run that goes on from here forgets what comes later, so what came before must be stored.
+        self.report.writer.flush()
+        self._write(model, trial)
+        part = Path(self.trainer.args.output_dir) / f"checkpoint-{step}"
+        (part / SUMS).write_text(json.dumps(sums_of(self.trainer)))
+        values, tokens = self.reporting.values, self.reporting.tokens
+        if self.best and self.best.metric not in values and not self.warned:
+            self.warned = True
+            said = f"the best checkpoint can't be told: {self.best.metric} is not reported; there are "
+            self.report.event("no_best", said + ", ".join(sorted(values)), level="warning")
+        keep, best = self.spec.keep_checkpoints, self.best
+        checkpoint.complete(
+            part, self.run.checkpoints, step, keep, tokens, job=self.run.id, values=finite(values), best=best
+        )
+        checkpoint.sweep(self.run.checkpoints)
+        for folder, _ in self.damaged:  # now that a whole one is there
+            if (folder / checkpoint.MARKER).is_file() and checkpoint.step_of(folder) != step:
+                remove_whole(folder)
+        self.damaged = ()
+
+
+def resumable_every(trainer: Trainer) -> int:
+    """Steps between two that can be resumed exactly: those after which GRPO has no completions left to train on."""
+    rollout = getattr(trainer.args, "steps_per_generation", None) or 1
+    passes = rollout * (getattr(trainer.args, "num_iterations", None) or 1)
+    each: int = trainer.args.gradient_accumulation_steps
+    return math.lcm(passes, each) // each
+
+
+def sums_of(trainer: Trainer) -> dict[str, object]:
+    """What the Trainer and TRL have added up since the last log."""
+    sums: dict[str, object] = {
+        "loss": trainer._tr_loss.item(),
+        "loss_before": trainer._total_loss_scalar,
+        "logged": trainer._globalstep_last_logged,
+    }
+    if hasattr(trainer, "_metrics"):
+        sums["metrics"] = {name: [as_number(v) for v in values] for name, values in trainer._metrics["train"].items()}
+        sums["tokens"] = as_number(trainer._total_train_tokens)
+    return sums
+
+
+def restore_sums(trainer: Trainer, sums: dict[str, Any]) -> None:
+    """Set them as they were."""
+    trainer._tr_loss = torch.tensor(sums["loss"], device=trainer.args.device)
+    trainer._total_loss_scalar = sums["loss_before"]
+    trainer._globalstep_last_logged = sums["logged"]
+    if "metrics" in sums:
+        trainer._metrics["train"].update(sums["metrics"])
+        trainer._total_train_tokens = sums["tokens"]
+
+
+def as_number(value: Any) -> float | int:
+    """A number that JSON keeps exactly."""
+    return value.item() if hasattr(value, "item") else value  # type: ignore[no-any-return]
+
+
+def finite(values: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def write_error(error: Exception, folder: Path) -> OSError | None:
+    """The OSError behind a failed write: torch and safetensors report a full disk without the reason."""
+    if isinstance(error, OSError):
+        return error
+    try:
+        checkpoint.raise_if_disk_full(folder)
+    except OSError as found:
+        return found
+    return None
+
+
+def broken_loss(step: int, learning_rate: float) -> Problem:
+    """The sentence for a training that blew up."""
+    return Problem(
+        "The loss became NaN at step {step}: the training blew up. Lower the learning rate ({learning_rate}), "
+        "lengthen the warm-up, or look for broken rows in the dataset.",
+        fields=("learning_rate",),
+        step=step,
+        learning_rate=learning_rate,
+    )
