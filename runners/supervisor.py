@@ -16,16 +16,22 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from platform_core.algorithms.registry import algorithm
 from platform_core.clock import monotonic, now
 from platform_core.database.engine import reading, writing
+from platform_core.environment.machine import usable_cores
 from platform_core.errors import Problem, Text, text
 from platform_core.jobs import queue, service, store
+from platform_core.jobs.capacity import capacity
+from platform_core.jobs.fair_share import Usage, read_usage
+from platform_core.jobs.placement import Capacity, still_free
 from platform_core.jobs.store import Job
 from platform_core.jobs.supervision import ALREADY, LOG
 from platform_core.settings import home_folder, stop_grace_seconds, supervisor_busy_seconds
@@ -41,6 +47,8 @@ BUSY_PAUSE, IDLE_PAUSE = 0.15, 0.3
 LOOK_EVERY = 1.0
 """Seconds after which the database is read although its files did not change (another kind of database has none)."""
 HEARTBEAT_EVERY = 5.0
+USAGE_EVERY = 60.0
+"""Seconds after which it is counted anew who has used how much."""
 
 
 class Supervisor:
@@ -48,7 +56,7 @@ class Supervisor:
 
     def __init__(self, workspace: Workspace, launcher: Launcher, held: Held | None = None) -> None:
         self.workspace, self.launcher, self.held = workspace, launcher, held
-        self.capacity = queue.capacity()
+        self.cores = usable_cores()
         self.watcher = Watcher(workspace, launcher, Sweeper(workspace), stop_grace_seconds())
         self.complaints = Complaints(log)
         self.ending = False
@@ -56,6 +64,8 @@ class Supervisor:
         self._seen: tuple[int, ...] = ()
         self._looked_at = self._beaten_at = -LOOK_EVERY - HEARTBEAT_EVERY
         self._queue_may_move = True
+        self._usage: Usage | None = None
+        self._counted_at = 0.0
 
     def turn(self) -> float:
         """Look after running jobs, then start what may start. Trouble with one job leaves the others alone."""
@@ -112,7 +122,7 @@ class Supervisor:
         except Problem:  # a kind of another version: what runs is still looked after
             program = ""
         folder = self.workspace.job_folder(job.id)
-        return Order(job.id, job.attempt, folder, program, self.capacity.share(job))
+        return Order(job.id, job.attempt, folder, program, max(1, min(job.cpu_slots, self.cores)))
 
     def _write_progress(self) -> None:
         for job in self._active:
@@ -126,18 +136,27 @@ class Supervisor:
 
     def _move_queue(self) -> None:
         with reading(self.workspace.engine) as connection:
+            if not queue.is_anyone_waiting(connection):
+                return
+        have = capacity(self.workspace)
+        with reading(self.workspace.engine) as connection:
             hopeless = queue.hopeless(connection)
-            claimable = queue.claimable(connection, self.capacity)
+            claimable = queue.claimable(connection, have, self._count_usage(connection, have))
         if hopeless:
             with writing(self.workspace.engine) as connection:
                 for job_id, reason in hopeless:
                     queue.give_up(connection, job_id, reason)
                     log.info("job %s: %s", job_id, reason)
             self._queue_may_move = True  # others may wait for those
-        for job in claimable:
-            self._alone(job, self._start)
+        for chosen in claimable:
+            self._alone(chosen.job, partial(self._start, gpus=chosen.gpus if have.gpus else None))
 
-    def _start(self, job: Job) -> None:
+    def _count_usage(self, connection: Connection, have: Capacity) -> Usage:
+        if self._usage is None or monotonic() - self._counted_at >= USAGE_EVERY:
+            self._usage, self._counted_at = read_usage(connection, queue.whole(have)), monotonic()
+        return self._usage
+
+    def _start(self, job: Job, gpus: tuple[str, ...] | None) -> None:
         try:
             algorithm(job.kind)
         except Problem as problem:
@@ -145,7 +164,7 @@ class Supervisor:
                 queue.give_up(connection, job.id, problem.text)
             return
         begun = replace(job, state="starting", attempt=job.attempt + 1)
-        order = self._order(begun)
+        order = replace(self._order(begun), gpus=gpus)
         with writing(self.workspace.engine) as connection:
             number = queue.claim(
                 connection,
@@ -154,6 +173,7 @@ class Supervisor:
                 host=socket.gethostname(),
                 interpreter=sys.executable,
                 command=self.launcher.command(order),
+                gpus=gpus or (),
             )
         if not number:
             return
@@ -162,6 +182,10 @@ class Supervisor:
         try:
             self.watcher.expect(order, now())
             service.write_run(self.workspace, begun, number, order.threads)
+            gone = still_free(gpus, job.gpu_memory_bytes, capacity(self.workspace).gpus) if gpus else None
+            if gone is not None:
+                self._put_back(begun, gone)
+                return
             self.launcher.launch(order)
         except Problem as problem:
             trouble = problem.text
@@ -178,6 +202,11 @@ class Supervisor:
             trouble = text("It could not be started: the supervisor's log, {log}, has the reason.", log=LOG)
         if trouble is not None:
             self.watcher.fail_unbegun(begun, order, trouble)
+
+    def _put_back(self, begun: Job, reason: Text) -> None:
+        with writing(self.workspace.engine) as connection:
+            queue.requeue(connection, begun, reason, outcome="waited")
+        log.info("job %s: attempt %d: %s", begun.id, begun.attempt, reason)
 
 
 class Companion(Protocol):

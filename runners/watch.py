@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import signal
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from platform_core.clock import monotonic
+from platform_core.clock import monotonic, now
 from platform_core.database.engine import reading, writing
+from platform_core.durations import exact
 from platform_core.errors import Problem, Text, text
 from platform_core.jobs import processes, queue, service, store
-from platform_core.jobs.outcome import Exit, has_checkpoint, last_error_line, outcome
+from platform_core.jobs.capacity import capacity
+from platform_core.jobs.line import ran_before
+from platform_core.jobs.outcome import Exit, Outcome, has_checkpoint, last_error_line, outcome
 from platform_core.jobs.processes import Identity
-from platform_core.jobs.states import State
 from platform_core.jobs.store import Job
 from platform_core.metrics.reader import Reader
 from platform_core.workspace.service import Workspace
@@ -41,6 +43,7 @@ class Watch:
     recorded: bool = False
     asked: dict[int, float] = field(default_factory=dict)
     killed_after: float | None = None
+    running_until: float | None = None
     read_at: float = 0.0
     files: tuple[int, ...] = ()
     complained: str = ""
@@ -119,12 +122,28 @@ class Watcher:
                     connection, job.id, job.attempt, pid=who.pid, pid_started=who.start_ticks, boot_id=who.boot_id
                 )
             watch.recorded = True
+        if job.state == "running" and job.time_limit is not None:
+            self._limit(job, watch, job.time_limit)
         if job.state == "stopping":
             self._stop(job, watch)
         elif job.state == "pausing":
             self._ask(watch, signal.SIGUSR1)
         self._logs.look(watch.order.attempt.log)
         self._copy_progress(job, watch, every=0.0 if job.state == "starting" else READ_EVERY)
+
+    def _limit(self, job: Job, watch: Watch, limit: float) -> None:
+        """Stop a job that has run for its time limit, all attempts together; the attempt's row remembers why."""
+        if watch.running_until is None:
+            with reading(self.workspace.engine) as connection:
+                before = ran_before(connection, [job.id]).get(job.id, 0.0)
+            watch.running_until = monotonic() + limit - before - max(0.0, now() - (job.started_at or now()))
+        if monotonic() < watch.running_until:
+            return
+        with writing(self.workspace.engine) as connection:
+            reason = text("Its time limit of {limit} is reached.", limit=exact(limit))
+            if store.change_state(connection, job.id, ("running",), "stopping", queue.ACTOR, reason):
+                store.update_attempt(connection, job.id, job.attempt, cause="time_limit")
+                log.info("job %s: attempt %d reached its time limit", job.id, job.attempt)
 
     def _ask(self, watch: Watch, number: int) -> None:
         if number not in watch.asked and watch.runner is not None:
@@ -189,7 +208,8 @@ class Watcher:
             elif job.state == "starting" and trouble is None:
                 queue.requeue(connection, job, text("It had not begun when the supervisor or its keeper ended."))
             else:
-                queue.settle(connection, job, "failed", trouble or text("The attempt never began: start it again."))
+                reason = trouble or text("The attempt never began: start it again.")
+                queue.settle(connection, job, "failed", reason, cause="never_began")
         log.info("job %s: attempt %d never began: %s", job.id, job.attempt, trouble or "no trouble")
 
     def _folder_is_gone(self, job: Job, watch: Watch, sight: Sight) -> None:
@@ -198,13 +218,17 @@ class Watcher:
             if processes.alive(watch.runner):
                 return  # still dying: the next look finds it ended
         reason = text("Its folder was deleted while it ran, and its output with it: clone the job to run it again.")
-        self._write_end(job, "stopped" if job.state == "stopping" else "failed", reason, None, sight.exit or Exit())
+        found = Outcome("stopped" if job.state == "stopping" else "failed", reason, cause="deleted")
+        self._write_end(job, found, sight.exit or Exit())
 
     def _settle(self, job: Job, watch: Watch, ended: Exit) -> None:
         self._copy_progress(job, watch, every=0.0)
         self.sweeper.clear_job(watch.order.folder)
         with reading(self.workspace.engine) as connection:
             stopped_by = queue.stopped_by(connection, job.id)
+            tried = next((a for a in store.attempts_of(connection, job.id) if a.number == job.attempt), None)
+        if watch.runner is not None and watch.runner.boot_id != processes.boot_id():
+            ended = replace(ended, rebooted=True)  # what shut the machine down may have let the runner save and end
         found = outcome(
             job.state,
             ended,
@@ -214,21 +238,39 @@ class Watcher:
             error_line=last_error_line(watch.order.attempt.log),
             stopped_by=stopped_by,
             killed_after=watch.killed_after,
+            time_limit=job.time_limit if tried is not None and tried.cause == "time_limit" else None,
+            gpus=self._gpus(tried.devices if tried is not None else []),
         )
-        self._write_end(job, found.state, found.reason, found.result, ended)
+        self._write_end(job, found, ended)
 
-    def _write_end(self, job: Job, to: State, reason: Text | None, result: dict[str, Any] | None, ended: Exit) -> None:
+    def _gpus(self, devices: list[str]) -> Literal["none", "ours", "shared"]:
+        """Whether a job had GPUs, and whether other programs are on them."""
+        if not devices:
+            return "none"
+        gpus = [gpu for gpu in capacity(self.workspace).gpus if gpu.uuid in devices]
+        return "shared" if any(p.job_id is None for gpu in gpus for p in gpu.processes) else "ours"
+
+    def _write_end(self, job: Job, found: Outcome, ended: Exit) -> None:
         columns = self.progress.get(job.id, {})
         with writing(self.workspace.engine) as connection:
             now_there = store.get_job(connection, job.id)
             if now_there is None or (now_there.state, now_there.attempt) != (job.state, job.attempt):
                 return  # somebody asked for something meanwhile: look again
             done = queue.settle(
-                connection, job, to, reason, result=result, exit_code=ended.code, signal=ended.signal, **columns
+                connection,
+                now_there,
+                found.state,
+                found.reason,
+                result=found.result,
+                exit_code=ended.code,
+                signal=ended.signal,
+                cause=found.cause,
+                **columns,
             )
         if done:
             self.progress.pop(job.id, None)
-            log.info("job %s: attempt %d is %s%s", job.id, job.attempt, to, f": {reason}" if reason else "")
+            said = f": {found.reason}" if found.reason else ""
+            log.info("job %s: attempt %d is %s%s", job.id, job.attempt, found.state, said)
 
 
 def _signature(path: Path) -> tuple[int, ...]:

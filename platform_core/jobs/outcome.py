@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import re
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from platform_core.durations import exact
 from platform_core.errors import Text, text
+from platform_core.jobs.retry import Cause
 from platform_core.jobs.states import State
 
 ERROR_LINE = re.compile(
     r"\w(Error|Exception|Interrupt)\b|\b(ERROR|CRITICAL|FATAL|[Ff]atal|error:)|could not|No space left"
 )
 LOG_TAIL = 65_536
+DISK_FULL = re.compile(r"No space left|disk is full|Disk quota", re.I)
+OUT_OF_MEMORY = re.compile(r"^Memory ran out|OutOfMemoryError|MemoryError|[Oo]ut of memory")
+GPU_LOST = re.compile(
+    r"fallen off the bus|GPU is lost|uncorrectable ECC|no CUDA-capable device|CUDA-capable device\(s\) is/are busy|"
+    r"unspecified launch failure|CUDA driver initialization failed|CUDA unknown error"
+)
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
 @dataclass(frozen=True)
@@ -29,11 +38,12 @@ class Exit:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The state that is true, the sentence for it, and the runner's own result when it left one."""
+    """The state that is true, the sentence for it, the runner's own result when it left one, and why it failed."""
 
     state: State
     reason: Text | None
     result: dict[str, Any] | None = None
+    cause: Cause | None = None
 
 
 def outcome(
@@ -46,17 +56,83 @@ def outcome(
     error_line: str = "",
     stopped_by: str = "",
     killed_after: float | None = None,
+    time_limit: float | None = None,
+    gpus: Literal["none", "ours", "shared"] = "none",
 ) -> Outcome:
     """Judge an attempt none of whose processes lives.
 
     `result` is the attempt's own result.json (None when it left none); `killed_after` the seconds of grace after which
-    the supervisor ended it by force; `has_checkpoint` whether the job has a whole one to go on from.
+    the supervisor ended it by force; `has_checkpoint` whether the job has a whole one to go on from; `time_limit` in
+    seconds, when the supervisor stopped it for that; `gpus` whether it had any, and other programs were on them.
     """
-    if result is not None:
+    found = _judge(state, ended, result, has_output, has_checkpoint, error_line, stopped_by, killed_after)
+    if found.state == "stopped" and time_limit is not None:
+        return replace(found, reason=_at_the_limit(time_limit, result, has_checkpoint), cause="time_limit")
+    if found.state == "failed":
+        return replace(found, cause=cause_of(ended, result, found.reason, error_line, gpus))
+    return found
+
+
+def _judge(
+    state: State,
+    ended: Exit,
+    result: dict[str, Any] | None,
+    has_output: bool,
+    has_checkpoint: bool,
+    error_line: str,
+    stopped_by: str,
+    killed_after: float | None,
+) -> Outcome:
+    if result is not None and not (ended.rebooted and result.get("status") == "stopped" and state != "stopping"):
         return _by_result(state, result, has_output, stopped_by)
     if state == "stopping":
         return Outcome("stopped", _stopped_without_result(stopped_by, killed_after, has_checkpoint))
-    return Outcome("failed", _cause(ended, error_line, has_checkpoint))
+    return Outcome("failed", _cause(ended, error_line, has_checkpoint), result)
+
+
+def cause_of(
+    ended: Exit,
+    result: dict[str, Any] | None,
+    reason: Text | None,
+    error_line: str,
+    gpus: Literal["none", "ours", "shared"] = "none",
+) -> Cause:
+    """Why an attempt failed, in one word; the runner's own sentence and the end of its log tell what it did not say."""
+    if ended.rebooted:
+        return "rebooted"
+    said = str(reason) if result is not None and reason is not None else error_line
+    if ended.out_of_memory:
+        return "out_of_memory"
+    if DISK_FULL.search(said):
+        return "disk_full"
+    if GPU_LOST.search(said):
+        return "gpu_lost"
+    if OUT_OF_MEMORY.search(said):
+        words: dict[str, Cause] = {"none": "out_of_memory", "ours": "gpu_out_of_memory", "shared": "gpu_taken"}
+        return words[gpus]
+    if result is not None:
+        return "killed" if said.startswith("The runner was interrupted") else "error"
+    if ended.signal is None:
+        return "killed" if ended.code is None else "error"
+    return "killed" if ended.signal in FROM_OUTSIDE else "crashed"
+
+
+def _at_the_limit(limit: float, result: dict[str, Any] | None, saved: bool) -> Text:
+    step = (result or {}).get("step")
+    if step:
+        return text(
+            "Stopped at its time limit of {limit} after step {step}: start it again to give it the same time once "
+            "more, {onward}; or clone it with another limit.",
+            limit=exact(limit),
+            step=step,
+            onward=onward(saved),
+        )
+    return text(
+        "Stopped at its time limit of {limit}: start it again to give it the same time once more, {onward}; or clone "
+        "it with another limit.",
+        limit=exact(limit),
+        onward=onward(saved),
+    )
 
 
 def onward(has_checkpoint: bool) -> Text:

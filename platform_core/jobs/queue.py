@@ -7,14 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, exists, or_, select
+from sqlalchemy import Connection, or_, select
 
 from platform_core.algorithms.registry import algorithm
 from platform_core.clock import now
 from platform_core.database.tables import dependencies, jobs
-from platform_core.environment.machine import usable_cores
 from platform_core.errors import Problem, Text, text
 from platform_core.jobs import store
+from platform_core.jobs.fair_share import Usage, Whole, read_usage
+from platform_core.jobs.line import read_line
+from platform_core.jobs.placement import Capacity
+from platform_core.jobs.plan import plan
+from platform_core.jobs.retry import Cause, Retry, exhausted, next_retry
 from platform_core.jobs.states import ACTIVE, State
 from platform_core.jobs.store import Job
 
@@ -24,19 +28,11 @@ LATEST = 100
 
 
 @dataclass(frozen=True)
-class Capacity:
-    """What this machine gives to jobs."""
+class Chosen:
+    """A job that may start now, and the GPUs (UUIDs) that it gets."""
 
-    cpu_slots: int
-
-    def share(self, job: Job) -> int:
-        """CPU slots that the job takes here: what it asks for, at most the whole machine."""
-        return max(1, min(job.cpu_slots, self.cpu_slots))
-
-
-def capacity() -> Capacity:
-    """The cores that this process may use."""
-    return Capacity(usable_cores())
+    job: Job
+    gpus: tuple[str, ...] = ()
 
 
 def active_jobs(connection: Connection) -> list[Job]:
@@ -44,37 +40,23 @@ def active_jobs(connection: Connection) -> list[Job]:
     return store.find_jobs(connection, states=ACTIVE, oldest_first=True)
 
 
-def claimable(connection: Connection, have: Capacity, limit: int = 32) -> list[Job]:
-    """Queued jobs that may start now, first in the queue first.
+def is_anyone_waiting(connection: Connection) -> bool:
+    """Whether the queue holds a job."""
+    query = select(jobs.c.id).where(jobs.c.state == "queued", jobs.c.deleted_at.is_(None)).limit(1)
+    return connection.execute(query).first() is not None
 
-    All they need is completed, and their CPU slots are free beside those that run. Nobody overtakes a job that waits
-    for slots, so that a big one gets its turn.
-    """
-    needed = jobs.alias("needed")
-    unmet = (
-        select(dependencies.c.needs_id)
-        .join(needed, needed.c.id == dependencies.c.needs_id)
-        .where(dependencies.c.job_id == jobs.c.id)
-        .where(or_(needed.c.state != "completed", needed.c.deleted_at.is_not(None)))
-    )
-    query = (
-        select(jobs.c.id)
-        .where(jobs.c.state == "queued", jobs.c.deleted_at.is_(None), ~exists(unmet))
-        .order_by(*store.queue_order())
-        .limit(limit)
-    )
-    ready = list(connection.scalars(query))
-    if not ready:
-        return []
-    free = have.cpu_slots - sum(have.share(job) for job in active_jobs(connection))
-    chosen: list[Job] = []
-    for job in (store.get_job(connection, job_id) for job_id in ready):
-        assert job is not None
-        if have.share(job) > free:
-            break
-        free -= have.share(job)
-        chosen.append(job)
-    return chosen
+
+def claimable(connection: Connection, have: Capacity, usage: Usage | None = None, limit: int = 32) -> list[Chosen]:
+    """Queued jobs that may start now, first in the queue first; see `plan` and `fair_share` for who that is."""
+    usage = read_usage(connection, whole(have)) if usage is None else usage
+    starts = plan(read_line(connection, usage), have).starts[:limit]
+    found = {job.id: job for job in store.find_jobs(connection, ids=[s.job.id for s in starts])} if starts else {}
+    return [Chosen(found[s.job.id], s.gpus) for s in starts if s.job.id in found]
+
+
+def whole(have: Capacity) -> Whole:
+    """The whole of this host, of which owners have shares."""
+    return Whole(have.cpu_slots, have.memory, len(have.gpus))
 
 
 def hopeless(connection: Connection) -> list[tuple[str, Text]]:
@@ -110,11 +92,20 @@ def give_up(connection: Connection, job_id: str, reason: Text) -> bool:
 
 
 def claim(
-    connection: Connection, job: Job, threads: int, *, host: str, interpreter: str, command: Sequence[str]
+    connection: Connection,
+    job: Job,
+    threads: int,
+    *,
+    host: str,
+    interpreter: str,
+    command: Sequence[str],
+    gpus: Sequence[str] = (),
 ) -> int:
     """Take a job out of the queue for its next attempt; the attempt's number, 0 when somebody else was first."""
     at, number = now(), job.attempt + 1
-    more: dict[str, Any] = {"attempt": number, "started_at": at, "finished_at": None, "progress": None, "result": None}
+    more: dict[str, Any] = {
+        "attempt": number, "started_at": at, "finished_at": None, "progress": None, "result": None, "not_before": None,
+    }  # fmt: skip
     if not store.change_state(connection, job.id, ("queued",), "starting", ACTOR, **more):
         return 0
     store.add_attempt(
@@ -126,16 +117,17 @@ def claim(
         command=list(command),
         threads=threads,
         launched_at=at,
+        devices=list(gpus),
     )
     return number
 
 
-def requeue(connection: Connection, job: Job, reason: Text) -> bool:
+def requeue(connection: Connection, job: Job, reason: Text, outcome: str = "void") -> bool:
     """Put a job back whose attempt never began; it keeps its place, the attempt stays in the history as `void`."""
-    since = {} if job.started_at is None else {"since": job.started_at}
-    if not store.change_state(connection, job.id, ("starting",), "queued", ACTOR, reason, **since):
+    place = {"queued_at": job.queued_at or job.created_at}
+    if not store.change_state(connection, job.id, ("starting",), "queued", ACTOR, reason, **place):
         return False
-    store.update_attempt(connection, job.id, job.attempt, ended_at=now(), outcome="void")
+    store.update_attempt(connection, job.id, job.attempt, ended_at=now(), outcome=outcome)
     return True
 
 
@@ -153,10 +145,17 @@ def settle(
     result: dict[str, Any] | None = None,
     exit_code: int | None = None,
     signal: int | None = None,
+    cause: Cause | None = None,
     **columns: Any,
 ) -> bool:
-    """Write how the attempt ended; False when the job's state changed meanwhile: look again."""
+    """Write how the attempt ended; False when the job's state changed meanwhile: look again.
+
+    A job that failed by a `cause` that can pass goes back into the queue in the same transaction, so that nobody who
+    waits for its output gives up; one that was asked to pause is left to the person who asked.
+    """
     came_from: State = job.state
+    if to == "failed":
+        reason = exhausted(cause, reason, job.retried) if _again(job, cause, reason) is None else reason
     if to == "paused":  # nobody here asked for it: the row goes the whole way nevertheless
         for step in _way_to_pausing(job.state):
             if not store.change_state(connection, job.id, (came_from,), step, ACTOR, reason):
@@ -165,9 +164,21 @@ def settle(
     if not store.change_state(connection, job.id, (came_from,), to, ACTOR, reason, result=as_json(result), **columns):
         return False
     store.update_attempt(
-        connection, job.id, job.attempt, ended_at=now(), exit_code=exit_code, signal=signal, outcome=to
+        connection, job.id, job.attempt, ended_at=now(), exit_code=exit_code, signal=signal, outcome=to, cause=cause
     )
+    retry = _again(job, cause, reason) if to == "failed" else None
+    if retry is not None:
+        again = {"not_before": now() + retry.wait, "retried": retry.number, "finished_at": None, "result": None}
+        place = {"queued_at": job.queued_at or job.created_at}
+        store.change_state(connection, job.id, ("failed",), "queued", ACTOR, retry.reason, **again, **place)
     return True
+
+
+def _again(job: Job, cause: Cause | None, reason: Text | None) -> Retry | None:
+    if cause is None or job.state == "pausing":
+        return None
+    wait = job.spec.get("retry_wait_seconds", 10.0)
+    return next_retry(cause, reason, job.retries, job.retried, wait if isinstance(wait, int | float) else 10.0)
 
 
 def _way_to_pausing(state: State) -> tuple[State, ...]:

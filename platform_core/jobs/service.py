@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+from sqlalchemy import Connection
+
 from platform_core.algorithms.registry import algorithm
 from platform_core.clock import now
 from platform_core.database.engine import reading, writing
@@ -20,7 +23,10 @@ from platform_core.errors import Problem, text
 from platform_core.files import read_json, write_json, write_whole
 from platform_core.ids import is_id, new_id
 from platform_core.jobs import document, store
+from platform_core.jobs.capacity import gpus_here
 from platform_core.jobs.check import check
+from platform_core.jobs.estimate import asks
+from platform_core.jobs.line import ran_before
 from platform_core.jobs.messages import Finding, validate
 from platform_core.jobs.spec import JobSpec, references, spec_hash
 from platform_core.jobs.states import DELETABLE, STARTABLE, STOPPABLE, State, word
@@ -69,9 +75,13 @@ def create(
     needs: Sequence[str] = (),
     group: str | None = None,
     priority: int = 0,
+    not_before: float | None = None,
     actor: str = "",
 ) -> Job:
-    """Make a job, waiting (`pending`) or in the queue; raises Rejected with the findings when the spec can't run."""
+    """Make a job, waiting (`pending`) or in the queue; raises Rejected with the findings when the spec can't run.
+
+    `priority` from 2 (urgent) to -2 (idle), see `priority.rank`; `not_before` in seconds since the epoch.
+    """
     chosen = algorithm(kind)
     if engine not in chosen.engines:
         raise Problem(
@@ -101,6 +111,9 @@ def create(
         "cpu_slots": spec.cpu_slots,
         "attempt": 0,
         "created_at": at,
+        "queued_at": at if start else None,
+        "not_before": not_before,
+        **asks(workspace, chosen, spec, gpus_here()),
     }
     folder = workspace.job_folder(job_id)
     write_whole(folder / "spec.yaml", document.write(kind, label, resolved, engine))
@@ -138,15 +151,31 @@ def get(workspace: Workspace, job_id: str) -> Job:
     return job
 
 
-def start(workspace: Workspace, job_id: str, actor: str = "") -> Job:
-    """Put a job into the queue; starting one that already waits or runs changes nothing and is no error."""
+def start(
+    workspace: Workspace,
+    job_id: str,
+    actor: str = "",
+    *,
+    priority: int | None = None,
+    not_before: float | None = None,
+) -> Job:
+    """Put a job into the queue; starting one that already waits or runs changes nothing and is no error.
+
+    Its retries count anew, what it asks for is estimated anew, and one that had reached its time limit gets that time
+    once more.
+    """
     job = get(workspace, job_id)
     _not_in_trash(job)
     if job.state in ("queued", "starting", "running"):
         return job
     if job.state == "completed":
         raise Problem("“{name}” is completed: clone it to run it again.", name=job.name)
+    columns: dict[str, Any] = {"retried": 0, "position": None, "not_before": not_before, **_asks_again(workspace, job)}
+    if priority is not None:
+        columns["priority"] = priority
     with writing(workspace.engine) as connection:
+        if columns.get("time_limit") is not None:
+            columns["time_limit"] = _time_limit(connection, job, columns["time_limit"])
         for needed in store.needs_of(connection, job.id):
             other = store.get_job(connection, needed)
             if other is None or other.deleted_at is not None or other.state in ("failed", "stopped"):
@@ -157,7 +186,7 @@ def start(workspace: Workspace, job_id: str, actor: str = "") -> Job:
                     state=text("deleted") if other is None or other.deleted_at is not None else word(other.state),
                 )
         done = store.change_state(
-            connection, job.id, STARTABLE, "queued", actor or current_user(), finished_at=None, result=None
+            connection, job.id, STARTABLE, "queued", actor or current_user(), finished_at=None, result=None, **columns
         )
     job = get(workspace, job.id)
     if not done and job.state not in ("queued", "starting", "running", "completed"):
@@ -165,6 +194,19 @@ def start(workspace: Workspace, job_id: str, actor: str = "") -> Job:
             "“{name}” is {state}: wait until that is over, then start it.", name=job.name, state=word(job.state)
         )
     return job
+
+
+def _asks_again(workspace: Workspace, job: Job) -> dict[str, Any]:
+    try:
+        chosen = algorithm(job.kind)
+        return asks(workspace, chosen, chosen.spec.model_validate(job.spec), gpus_here())
+    except (Problem, ValidationError):  # of another version: the supervisor says so
+        return {}
+
+
+def _time_limit(connection: Connection, job: Job, limit: float) -> float:
+    before = ran_before(connection, [job.id]).get(job.id, 0.0)
+    return limit if before < limit else before + limit
 
 
 def pause(workspace: Workspace, job_id: str, actor: str = "") -> Job:

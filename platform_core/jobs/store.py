@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from sqlalchemy import Connection, Row, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
 from platform_core.clock import now
 from platform_core.database.tables import alerts, attempts, dependencies, jobs, mutes, transitions
@@ -219,11 +219,6 @@ def delete_rows(connection: Connection, job_id: str) -> None:
         delete(dependencies).where(or_(dependencies.c.job_id == job_id, dependencies.c.needs_id == job_id))
     )
     connection.execute(delete(jobs).where(jobs.c.id == job_id))
-
-
-def queue_order() -> list[Any]:
-    """Who is first in the queue: higher priority, then longer waiting."""
-    return [jobs.c.priority.desc(), case((jobs.c.state == "queued", jobs.c.since)), jobs.c.id]
 
 
 def _filtered(query: Any, states: Any, kinds: Any, search: str, group: Any, ids: Any, deleted: bool) -> Any:

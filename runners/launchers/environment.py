@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,8 +23,13 @@ NOT_FOR_RUNNERS = ("PLATFORM_DATABASE_URL", "SSH_AUTH_SOCK", "PYTHONSTARTUP", "P
 LOGIN_IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
-def runner_environment(home: Path, threads: int, given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for a runner, made from ours: it needs no network, no database and no secret."""
+def runner_environment(
+    home: Path, threads: int, given: Mapping[str, str] | None = None, gpus: Sequence[str] | None = None
+) -> dict[str, str]:
+    """The environment for a runner, made from ours: it needs no network, no database and no secret.
+
+    `gpus`: the UUIDs that it may see, an empty list for none; None leaves that as it is.
+    """
     found = dict(os.environ if given is None else given)
     kept = {k: v for k, v in found.items() if not SECRET.search(k) and k not in NOT_FOR_RUNNERS}
     path = [str(ROOT), *(p for p in kept.get("PYTHONPATH", "").split(os.pathsep) if p and p != str(ROOT))]
@@ -39,6 +44,7 @@ def runner_environment(home: Path, threads: int, given: Mapping[str, str] | None
         "HF_DATASETS_OFFLINE": "1",
         "HF_HOME": kept.get("HF_HOME") or str(home / "cache" / "huggingface"),
         "PLATFORM_HOME": str(home),
+        **({} if gpus is None else {"CUDA_VISIBLE_DEVICES": ",".join(gpus)}),
     }
 
 

@@ -59,7 +59,7 @@ class Local:
 
     def launch(self, order: Order) -> None:
         own = dict([("LATHE_JOB", order.job_id), order.attempt.token.split("=", 1)])
-        start = Start(order, runner_environment(self.home, order.threads) | own)
+        start = Start(order, runner_environment(self.home, order.threads, gpus=order.gpus) | own)
         write_json(order.attempt.folder / "command.json", {"command": self.command(order), "folder": str(order.folder)})
         write_json(order.attempt.folder / "environment.json", redacted(start.environment))
         self._starts[order.job_id, order.number] = start

@@ -16,8 +16,9 @@ import pytest
 
 from platform_core.clock import monotonic
 from platform_core.database.engine import reading, writing
+from platform_core.environment.machine import usable_cores
 from platform_core.errors import Problem
-from platform_core.jobs import processes, queue, service, store
+from platform_core.jobs import processes, service, store
 from platform_core.workspace.service import open_workspace
 from runners.launchers.local import Local
 from runners.place import log_path
@@ -48,7 +49,7 @@ def locked(stage: Stage) -> Iterator[None]:
 
 def test_a_database_locked_by_another_process_delays_rows_and_nothing_else(new_stage: Callable[..., Stage]) -> None:
     stage = new_stage(LATHE_BUSY_SECONDS="0.5")
-    whole = queue.capacity().cpu_slots
+    whole = usable_cores()
     first = stage.create("first", steps=60, step_seconds=0.02, cpu_slots=whole)
     second = stage.create("second", steps=2, cpu_slots=whole)
     supervisor = stage.start_supervisor()

@@ -13,7 +13,8 @@ from platform_core.database.engine import writing
 from platform_core.errors import text
 from platform_core.ids import new_id
 from platform_core.jobs import queue, store
-from platform_core.jobs.queue import Capacity
+from platform_core.jobs.placement import Capacity
+from platform_core.jobs.queue import Chosen
 from platform_core.jobs.states import State
 from platform_core.jobs.store import Job
 from platform_core.workspace.service import open_workspace
@@ -37,8 +38,8 @@ def add(
     return job_id
 
 
-def ids(jobs: list[Job]) -> list[str]:
-    return [job.id for job in jobs]
+def ids(chosen: list[Chosen]) -> list[str]:
+    return [c.job.id for c in chosen]
 
 
 def get(rows: Connection, job_id: str) -> Job:

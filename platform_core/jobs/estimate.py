@@ -1,0 +1,136 @@
+"""What a job will take: main memory, GPUs and memory of each GPU, estimated before it runs.
+
+The formulas follow measured peaks of full fine-tuning with AdamW and PyTorch's own attention (Korthikanti et al. 2022
+count the same activations): a peak is the largest of three moments, never their sum. Bytes, float32 weights:
+
+    optimizer step  20 a parameter (weights 4, gradients 4, two moments 8, temporary 4)
+    loss            12 a parameter, all activations, and 14 for each logit
+    one layer       a token: 8·intermediate + 20·hidden + 4·kv, twice that in float32; 2·hidden when recomputed
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from platform_core.algorithms.registry import Algorithm
+from platform_core.errors import Problem
+from platform_core.files import read_json
+from platform_core.hosts.devices import Gpu
+from platform_core.jobs.spec import JobSpec, references
+from platform_core.models.architecture import Architecture, parameter_count
+from platform_core.models.service import check_model, model_path
+from platform_core.models.vocabulary import vocabulary_size
+from platform_core.workspace.service import Workspace
+
+GIB = 2**30
+RUNNER = 0.75 * GIB
+"""Main memory of a runner with its libraries; with CUDA's host side `CUDA_RUNNER`."""
+CUDA_RUNNER = 3.0 * GIB
+CUDA_CONTEXT = 0.8 * GIB
+SPARE = 1.15
+GPU_DEVICES = ("auto", "cuda")
+LENGTHS = ("max_length", "max_completion_length", "max_new_tokens")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of a model decides its memory."""
+
+    parameters: int
+    hidden: int
+    layers: int
+    intermediate: int
+    kv: int
+    vocabulary: int
+
+
+def asks(workspace: Workspace, chosen: Algorithm, spec: JobSpec, gpus: tuple[Gpu, ...]) -> dict[str, Any]:
+    """The columns of a job's row that the queue looks at; what the spec leaves empty is estimated.
+
+    The spec itself keeps "automatic", so that a clone with another batch size is estimated anew.
+    """
+    wanted = spec.gpus if spec.gpus is not None else int(bool(gpus) and getattr(spec, "device", "cpu") in GPU_DEVICES)
+    peak = _peak(workspace, chosen, spec) * SPARE
+    on_gpu = int(peak + CUDA_CONTEXT) if wanted else 0
+    if on_gpu and gpus and spec.gpu_memory_gib is None:  # more than a GPU has would wait for ever: it may try
+        on_gpu = min(on_gpu, max(int(0.9 * g.memory_total) for g in gpus))
+    memory = CUDA_RUNNER if wanted else RUNNER + peak
+    return {
+        "memory_bytes": int(memory if spec.memory_gib is None else spec.memory_gib * GIB),
+        "gpus": wanted,
+        "gpu_memory_bytes": on_gpu if spec.gpu_memory_gib is None or not wanted else int(spec.gpu_memory_gib * GIB),
+        "time_limit": None if spec.time_limit_hours is None else spec.time_limit_hours * 3600,
+        "retries": spec.retries,
+    }
+
+
+def training_peak(shape: Shape, tokens: int, *, bfloat16: bool, checkpointing: bool, reference: bool = False) -> float:
+    """Bytes at the worst moment of a training step with `tokens` in a forward pass; `reference`: a second model."""
+    wide = 1 if bfloat16 else 2
+    layer = (8 * shape.intermediate + 20 * shape.hidden + 4 * shape.kv) * wide
+    kept = 2 * wide * shape.hidden * shape.layers + layer if checkpointing else layer * shape.layers
+    loss = 12 * shape.parameters + tokens * (kept + 14 * shape.vocabulary)
+    return max(20 * shape.parameters, loss) + (4 * shape.parameters if reference else 0)
+
+
+def inference_peak(shape: Shape, tokens: int) -> float:
+    """Bytes for answering with `tokens` in flight: weights, the cache of keys and values, one layer, logits."""
+    layer = (8 * shape.intermediate + 20 * shape.hidden) * 2
+    return 4 * shape.parameters + tokens * (8 * shape.kv * shape.layers + layer + 4 * shape.vocabulary)
+
+
+def _peak(workspace: Workspace, chosen: Algorithm, spec: JobSpec) -> float:
+    shape = shape_of(workspace, spec)
+    if shape is None:
+        return 0.0
+    rows = getattr(spec, "batch_size", 1)
+    tokens = rows * next((n for n in (getattr(spec, name, None) for name in LENGTHS) if n), 1024)
+    if chosen.role == "evaluate":
+        return inference_peak(shape, tokens)
+    return training_peak(
+        shape,
+        tokens,
+        bfloat16=getattr(spec, "dtype", "float32") == "bfloat16",
+        checkpointing=bool(getattr(spec, "gradient_checkpointing", False)),
+        reference=bool(getattr(spec, "kl_coef", 0.0)),
+    )
+
+
+def shape_of(workspace: Workspace, spec: JobSpec) -> Shape | None:
+    """The model that a spec trains or asks; None when there is none, or when it is still to be made."""
+    for reference in references(spec):
+        if reference.pick != "model":
+            continue
+        try:
+            info = check_model(workspace, reference.value)
+        except Problem:
+            return None
+        config = read_json(info.path / "config.json") or {}
+        return _shape(info.parameters or 0, config)
+    architecture = getattr(spec, "architecture", None)
+    tokenizer = next((r.value for r in references(spec) if r.pick == "tokenizer"), None)
+    if architecture is None or tokenizer is None:
+        return None
+    try:
+        made: Architecture = architecture(vocabulary_size(model_path(workspace, tokenizer)) or 256)
+    except Problem:
+        return None
+    return Shape(
+        parameter_count(made), made.hidden_size, made.layers, made.intermediate_size,
+        made.kv_heads * made.head_dim, made.vocab_size,
+    )  # fmt: skip
+
+
+def _shape(parameters: int, config: dict[str, Any]) -> Shape:
+    def number(name: str, default: int) -> int:
+        value = config.get(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else default
+
+    hidden = number("hidden_size", 1024)
+    heads = number("num_attention_heads", 8)
+    kv = number("num_key_value_heads", heads) * number("head_dim", max(1, hidden // heads))
+    return Shape(
+        parameters, hidden, number("num_hidden_layers", 12), number("intermediate_size", 4 * hidden), kv,
+        number("vocab_size", 32_000),
+    )  # fmt: skip
