@@ -1,1 +1,1 @@
-"""One rule a file, found by listing the modules that declare `RULE`."""
+"""One rule of the doctor a file; each declares `RULE`."""
