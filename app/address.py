@@ -33,3 +33,12 @@ def keep(name: str, default: str) -> None:
 def others(*without: str) -> dict[str, str]:
     """All of the address but some parts, to go on with it elsewhere."""
     return {name: value for name, value in st.query_params.items() if name not in without}
+
+
+def typed(name: str) -> str:
+    """What the text field with the key `name` shall hold, as `chosen`; give the field `keep` with the default ""."""
+    asked, seen = st.query_params.get(name, ""), f"address.{name}"
+    if name not in st.session_state or asked != (st.session_state.get(seen) or ""):
+        st.session_state[name] = asked
+    st.session_state[seen] = asked
+    return str(st.session_state[name])

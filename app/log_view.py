@@ -19,7 +19,33 @@ _view = st.components.v2.component(
 )
 
 
-def log_view(lines: Sequence[Line], stamp: str, *, key: str, empty: str = "", height: int = 430) -> None:
-    """Show lines, each in the colour of its level; nothing is drawn anew while `stamp` stays."""
-    shown = [[line.level, line.text] for line in lines]
-    _view(key=key, data={"lines": shown, "stamp": stamp, "empty": empty, "height": height}, height=height)
+def log_view(
+    lines: Sequence[Line],
+    stamp: str,
+    *,
+    key: str,
+    empty: str = "",
+    height: int = 430,
+    place: str = "",
+    from_top: bool = False,
+) -> None:
+    """Show lines, each in the colour of its level, and what was searched for in them marked.
+
+    Nothing is drawn anew while `stamp` stays; with another `place` it is scrolled to the end, or to the beginning.
+    """
+    data = {
+        "lines": [_row(line) for line in lines],
+        "stamp": stamp,
+        "empty": empty,
+        "height": height,
+        "place": place,
+        "fromTop": from_top,
+    }
+    _view(key=key, data=data, height=height)
+
+
+def _row(line: Line) -> list[object]:
+    """Level, the text before, in and behind what was found, and what kind of line it is."""
+    start, end = line.found or (0, 0)
+    kind = ("beside " if line.context else "") + ("gap" if line.gap else "")
+    return [line.level, line.text[:start], line.text[start:end], line.text[end:], kind]

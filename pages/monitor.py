@@ -178,7 +178,7 @@ def gradient_view(job: Job) -> None:
 
 
 def log_view(job: Job) -> None:
-    log_panel(job, jobs.log_file(workspace(), job))
+    log_panel(job, jobs.log_file(workspace(), job), jobs.metrics_file(workspace(), job))
 
 
 def sample_view(job: Job) -> None:

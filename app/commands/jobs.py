@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -13,14 +12,13 @@ import click
 import yaml
 
 from app.commands.live import follow
-from app.commands.logs import new_lines
+from app.commands.logs import logs
 from app.commands.options import Commands, job_json, steps, verb, workspace
 from app.commands.printing import STATE_COLOURS as COLOURS
 from app.commands.printing import ago, duration, paint, plain, show, show_json, significant, table
 from platform_core.clock import now
 from platform_core.errors import Problem
 from platform_core.jobs import service, supervision
-from platform_core.jobs.logs import SEARCH_BYTES, tail
 from platform_core.jobs.progress import headline, seconds_left, seconds_taken
 from platform_core.jobs.states import ENDED, NEXT
 from platform_core.jobs.store import Job
@@ -241,40 +239,4 @@ def clone(job_id: str, name: str, changes: tuple[str, ...], at_once: bool, as_js
         show(f"Made {plain(job.name)} ({job.id})." + ("" if at_once else f" Start it: lathe jobs start {job.id}"))
 
 
-@command.command("logs")
-@click.argument("job_id", metavar="ID")
-@click.option("-f", "--follow", "following", is_flag=True, help="Go on until the job has ended.")
-@click.option(
-    "-n", "--lines", type=click.IntRange(0), default=200, show_default=True, help="How many lines of the end."
-)
-@verb
-def logs(job_id: str, following: bool, lines: int, as_json: bool) -> None:
-    """Print the log of a job's newest attempt; with --json, a JSON text a line."""
-    place = workspace()
-    job = service.get(place, job_id)
-    pause = Event()
-    path = service.log_file(place, job)
-    while path is None and following and job.state not in ENDED:
-        pause.wait(0.3)
-        job = service.get(place, job.id)
-        path = service.log_file(place, job)
-    if path is None:
-        raise Problem("“{name}” has no log yet: it is {state}.", name=job.name, state=job.state)
-    found = tail(path, lines, budget=SEARCH_BYTES)
-    for line in found.lines:
-        _log_line(line.text, as_json)
-    if not following:
-        return
-    ended = False
-    for new in new_lines(path, found.size, pause, 0.2):
-        if new is not None:
-            _log_line(new, as_json)
-        elif ended:
-            return
-        else:
-            ended = service.get(place, job.id).state in (*ENDED, "paused")
-
-
-def _log_line(line: str, as_json: bool) -> None:
-    line = plain(line, keep="\t")
-    show(json.dumps(line) if as_json else line)
+command.add_command(logs)

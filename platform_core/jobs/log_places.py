@@ -92,8 +92,8 @@ def _stamp_after(log: LogFile, start: int, end: int) -> tuple[int, bytes] | None
         block = log.read(begin, BLOCK + STAMP_BYTES)
         for found in STAMP.finditer(block):
             place = begin + found.start(1)
-            if place > begin or begin == 0:
-                return (place, found[1].replace(b"T", b" ")) if start <= place < end else None
+            if place >= start and (place > begin or begin == 0):
+                return (place, found[1].replace(b"T", b" ")) if place < end else None
         at += BLOCK
     return None
 

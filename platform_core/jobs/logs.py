@@ -32,10 +32,9 @@ from platform_core.jobs.log_lines import (
     clean,
     levelled_backwards,
     levelled_forwards,
-    shown,
 )
 
-__all__ = ["BLOCK", "LEVELS", "LONGEST", "Level", "Line", "Query", "Tail", "ahead", "clean", "shown", "tail"]
+__all__ = ["BLOCK", "LEVELS", "LONGEST", "Level", "Line", "Query", "Tail", "ahead", "clean", "fits", "tail"]
 
 TAIL_BYTES = 1024 * 1024
 SEARCH_BYTES = 64 * 1024 * 1024
@@ -117,6 +116,14 @@ def ahead(path: Path, start: int, lines: int, query: Query, budget: int | None =
             read_to = max([line.end for line in found] + ([limit.late_at[1]] if limit.late_at else []), default=begin)
         complete = begin == 0 and read_to >= log.size and not full
         return Tail(_with_gaps(found), log.size, begin, complete, read_to, limit.late_at is not None)
+
+
+def fits(line: Line, query: Query) -> bool:
+    """Whether one line is wanted; one at which the search takes over a second is not."""
+    try:
+        return _Limit(query, 1.0).passes(line) is not None
+    except TimeoutError:
+        return False
 
 
 def _budget(query: Query, asked: int | None) -> int:

@@ -1,12 +1,23 @@
 """The end of a log: levels, search, control characters, and files that no memory could hold."""
 
+import gzip
 import resource
+import subprocess
+import sys
 import tracemalloc
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from time import process_time
 
 import pytest
 
-from platform_core.jobs.logs import BLOCK, LONGEST, clean, tail
+from platform_core.errors import Problem
+from platform_core.jobs import log_file
+from platform_core.jobs.log_places import find_place
+from platform_core.jobs.logs import BLOCK, LONGEST, Query, ahead, clean, tail
+from platform_core.metrics import writer as metrics_writer
+from runners import log_rotation
 
 TRAINING = """\
 2026-01-02 10:00:00,000 INFO lathe.runner: loading the model
@@ -128,3 +139,193 @@ def test_a_line_of_200_megabytes_needs_no_memory(tmp_path: Path) -> None:
     assert len(found.lines[1].text) <= 4 * LONGEST + 1
     assert found.complete
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024
+
+
+START = datetime(2026, 5, 1, 22, 0, 0)  # noqa: DTZ001 (a log tells no zone)
+
+
+def dated(lines: int) -> str:
+    """A line every ten seconds."""
+    return "".join(f"{START + timedelta(seconds=10 * i)},000 INFO x: line {i}\n" for i in range(lines))
+
+
+def test_a_regular_expression_is_marked_and_has_the_lines_beside_it(tmp_path: Path) -> None:
+    path = log(tmp_path, "".join(f"row {i}\n" for i in range(100)))
+    found = tail(path, search=r"^row [35]0$", regex=True, context=2)
+    assert [(line.text, line.context, line.gap) for line in found.lines] == [
+        ("row 28", True, False), ("row 29", True, False), ("row 30", False, False), ("row 31", True, False),
+        ("row 32", True, False), ("row 48", True, True), ("row 49", True, False), ("row 50", False, False),
+        ("row 51", True, False), ("row 52", True, False),
+    ]  # fmt: skip
+    assert found.lines[2].found == (0, 6)
+    assert [line.text for line in ahead(path, 0, 1, Query("debug", "row 30", context=1)).lines] == [
+        "row 29", "row 30", "row 31",
+    ]  # fmt: skip
+
+
+def test_context_is_there_where_blocks_without_a_match_are_passed_over(tmp_path: Path) -> None:
+    rows = [f"{i:07d} " + "x" * 60 for i in range(4 * BLOCK // 69)]
+    edge = next(i for i in range(len(rows)) if 69 * i >= 2 * BLOCK) + 1
+    rows[edge] = rows[edge][:30] + "needle" + rows[edge][36:]
+    path = log(tmp_path, "\n".join(rows) + "\n")
+    expected = rows[edge - 3 : edge + 4]
+    assert [x.text for x in tail(path, search="needle", context=3).lines] == expected
+    assert [x.text for x in ahead(path, 0, 5, Query("debug", "needle", context=3)).lines] == expected
+
+
+def test_pages_forwards_and_backwards_show_every_line_once(tmp_path: Path) -> None:
+    rows = [f"{i:07d} " + "x" * (i % 300) for i in range(5 * BLOCK // 150)]
+    path = log(tmp_path, "\n".join(rows) + "\n")
+    at, forwards = 0, list[str]()
+    while at < path.stat().st_size:
+        page = ahead(path, at, 700, Query(), budget=BLOCK + 17)
+        forwards += [line.text for line in page.lines]
+        assert page.read_to > at
+        at = page.read_to
+    assert forwards == rows
+    backwards = list[str]()
+    while at > 0:
+        page = tail(path, 700, budget=BLOCK + 17, before=at)
+        backwards = [line.text for line in page.lines] + backwards
+        assert page.read_from < at
+        at = page.read_from
+    assert backwards == rows
+
+
+@pytest.mark.parametrize(
+    "bomb", [r"(a+)+$", r"(a|aa)+$", r"(?:a{1,60}){1,60}b", r"(.*)*b", r"(?:(?:a{0,99}){0,99}){0,99}b"]
+)
+def test_an_expression_that_never_ends_is_given_up(tmp_path: Path, bomb: str) -> None:
+    path = log(tmp_path, "before\n" + "a" * 4000 + "!\nafter\n")
+    began = process_time()
+    found = tail(path, search=bomb, regex=True, seconds=0.2)
+    assert process_time() - began < 3
+    again = tail(path, search=bomb, regex=True, seconds=0.2, before=found.read_from)
+    assert again.read_from < found.read_from or again.complete or found.read_from == 0
+
+
+def test_what_is_no_expression_is_a_sentence(tmp_path: Path) -> None:
+    for broken in ("(", "[a", "*", "(?P<n>a)(?P<n>b)(", "x" * 501):
+        with pytest.raises(Problem):
+            tail(log(tmp_path, "a\n"), search=broken, regex=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        ("22:00", 0), ("22:00:05", 1), ("23:00", 360), ("0:30", 900), ("2026-05-01 23:00", 360), ("2026-05-02", 720),
+        ("2026-05-02T01:00:00", 1080), ("2025-01-01", 0), ("21:00", 360 * 23),
+    ],
+)  # fmt: skip
+def test_a_time_is_found(tmp_path: Path, asked: str, line: int) -> None:
+    path = log(tmp_path, "no time here\n" + dated(720 * 12))
+    if "-" not in asked and line < 1000:  # of a shorter log: the last such time of day
+        path = log(tmp_path, "no time here\n" + dated(1500))
+    (first,) = ahead(path, find_place(path, tmp_path / "none", asked), 1, Query()).lines
+    assert first.text.endswith(f"line {line}")
+
+
+def test_a_step_is_found_by_when_it_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = log(tmp_path, dated(5000))
+    writer = metrics_writer.Writer(tmp_path / "metrics.sqlite")
+    for step in range(0, 1000, 10):
+        monkeypatch.setattr(metrics_writer, "now", partial(float, START.timestamp() + step))
+        writer.metrics(step, {"loss": 1.0})
+    writer.close()
+    for asked in ("step 340", "340", " Step 335"):
+        (first,) = ahead(path, find_place(path, tmp_path / "metrics.sqlite", asked), 1, Query()).lines
+        assert first.text.endswith("line 34")
+    with pytest.raises(Problem, match="has not been reached"):
+        find_place(path, tmp_path / "metrics.sqlite", "step 200000")
+
+
+@pytest.mark.parametrize("asked", ["", "soon", "25:00", "12:61", "2026-13-01", "step x", "; rm"])
+def test_what_is_no_place_is_a_sentence(tmp_path: Path, asked: str) -> None:
+    with pytest.raises(Problem):
+        find_place(log(tmp_path, dated(10)), tmp_path / "none", asked)
+
+
+@pytest.fixture
+def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (log_file, log_rotation):
+        monkeypatch.setattr(module, "SEGMENT", 4 * 2**20)
+    monkeypatch.setattr(log_rotation, "KEPT", 2**20)
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_packed_log_is_smaller_and_reads_the_same(tmp_path: Path) -> None:
+    path = log(tmp_path, dated(300_000))
+    content, before = path.read_bytes(), path.stat().st_blocks
+    segments = (len(content) - 2**20) // (4 * 2**20)
+    assert log_rotation.rotate(path) == segments
+    assert log_rotation.rotate(path) == 0
+    assert path.stat().st_size == len(content)
+    assert sum(p.stat().st_blocks for p in tmp_path.iterdir()) < before / 2
+    packed = b"".join(gzip.decompress(p.read_bytes()) for p in sorted(tmp_path.glob("*.gz")))
+    assert packed == content[: segments * 4 * 2**20]
+    with log_file.LogFile(path) as read:
+        assert b"".join(read.pieces()) == content
+        assert read.read(4 * 2**20 - 7, 20) == content[4 * 2**20 - 7 :][:20]
+    assert (
+        texts(path, search="line 12345")
+        == ["2026-05-03 08:17:30,000 INFO x: line 12345"]
+        + [line for line in content.decode().splitlines() if "line 12345" in line][1:]
+    )
+    (first,) = ahead(path, find_place(path, tmp_path, "2026-05-03 08:17:30"), 1, Query()).lines
+    assert first.text.endswith("line 12345")
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_log_is_packed_while_it_is_written_and_read(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    script = "import os, sys\nfd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)\n"
+    script += "for i in range(400000): os.write(fd, b'%09d the quick brown fox jumps over a dog\\n' % i)"
+    with subprocess.Popen([sys.executable, "-c", script, str(path)]) as writer:
+        while writer.poll() is None:
+            if path.exists():
+                log_rotation.rotate(path)
+                lines = tail(path, 50).lines[:-1]
+                numbers = [int(line.text[:9]) for line in lines]
+                assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) if numbers else True
+    with log_file.LogFile(path) as read:
+        whole = b"".join(read.pieces()).splitlines()
+    assert [int(line[:9]) for line in whole] == list(range(400_000))
+    assert len(list(tmp_path.glob("log.*.gz"))) >= 3
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_file_system_without_holes_keeps_the_log_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_rotation, "_punch", lambda *_: False)
+    path = log(tmp_path, dated(300_000))
+    assert log_rotation.rotate(path) == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["log.txt"]
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_rotation_that_was_killed_half_way_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = log(tmp_path, dated(200_000))
+    content = path.read_bytes()
+    punch = log_rotation._punch
+    monkeypatch.setattr(log_rotation, "_punch", lambda *_: punch(*_) if _[2] == 4096 else sys.exit("killed"))
+    with pytest.raises(SystemExit):
+        log_rotation.rotate(path)
+    monkeypatch.undo()
+    for module in (log_file, log_rotation):
+        monkeypatch.setattr(module, "SEGMENT", 4 * 2**20)
+    monkeypatch.setattr(log_rotation, "KEPT", 2**20)
+    log_rotation.rotate(path)
+    with log_file.LogFile(path) as read:
+        assert b"".join(read.pieces()) == content
+    assert path.stat().st_blocks * 512 < len(content)
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_damaged_segment_is_an_error_and_no_wrong_line(tmp_path: Path) -> None:
+    path = log(tmp_path, dated(200_000))
+    log_rotation.rotate(path)
+    packed = tmp_path / "log.0001.gz"
+    packed.write_bytes(packed.read_bytes()[:-5000])
+    with pytest.raises(OSError, match="damaged"), log_file.LogFile(path) as read:
+        b"".join(read.pieces())
+    assert tail(path, 5).lines[-1].text.endswith("line 199999")
