@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -16,9 +17,12 @@ from app.commands.logs import logs
 from app.commands.options import Commands, job_json, steps, verb, workspace
 from app.commands.printing import STATE_COLOURS as COLOURS
 from app.commands.printing import ago, duration, paint, plain, show, show_json, significant, table
+from app.commands.queue import moment
+from platform_core.alerts import service as alerts
 from platform_core.clock import now
 from platform_core.errors import Problem
 from platform_core.jobs import service, supervision
+from platform_core.jobs.priority import PRIORITIES, rank
 from platform_core.jobs.progress import headline, seconds_left, seconds_taken
 from platform_core.jobs.states import ENDED, NEXT
 from platform_core.jobs.store import Job
@@ -151,12 +155,15 @@ def _each(ids: tuple[str, ...], do: Callable[[Workspace, str], Job], done: str, 
 @command.command("start")
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @click.option("--follow", "--wait", "wait", is_flag=True, help="Show progress until the (only) job has ended.")
+@click.option("--priority", type=click.Choice(PRIORITIES), help="Class in the queue. [default: as it was]")
+@click.option("--not-before", metavar="TIME", default="", help="Start later: +30m, 2h, 18:30 or 2026-12-24T18:00.")
 @verb
-def start(ids: tuple[str, ...], wait: bool, as_json: bool) -> int:
+def start(ids: tuple[str, ...], wait: bool, priority: str | None, not_before: str, as_json: bool) -> int:
     """Put jobs into the queue; one that was paused or stopped goes on from its last checkpoint."""
     if wait and len(ids) > 1:
         raise click.UsageError("--follow shows one job: name one.")
-    code = _each(ids, service.start, "{name} ({id}) is {state}.", as_json and not wait)
+    begin = partial(service.start, priority=None if priority is None else rank(priority), not_before=moment(not_before))
+    code = _each(ids, begin, "{name} ({id}) is {state}.", as_json and not wait)
     if code and len(ids) == 1:
         return code
     place = workspace()
@@ -211,6 +218,23 @@ def delete(ids: tuple[str, ...], as_json: bool) -> int:
 def restore(ids: tuple[str, ...], as_json: bool) -> int:
     """Take jobs out of the trash again."""
     return _each(ids, service.restore, "{name} ({id}) is back: {state}.", as_json)
+
+
+@command.command("fix")
+@click.argument("job_id", metavar="ID")
+@verb
+def fix(job_id: str, as_json: bool) -> None:
+    """Try again in a new job, with the fix of the job's worst alert; one that still runs is stopped."""
+    place = workspace()
+    alert = alerts.best_fix(place, job_id)
+    made = alerts.retry(place, alert.id)
+    supervision.ensure(place.home)
+    if as_json:
+        show_json(job_json(made))
+        return
+    for name, old, new in alerts.changes(service.get(place, job_id), alert.fix):
+        show(f"{name}: {plain(alerts.shown(old))} → {plain(alerts.shown(new))}")
+    show(f"{plain(made.name)} ({made.id}) is {made.state}.")
 
 
 @command.command("clone")

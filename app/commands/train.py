@@ -15,12 +15,14 @@ from app.commands.document import read_document
 from app.commands.live import follow
 from app.commands.options import Commands, job_json, verb, workspace
 from app.commands.printing import plain, show, show_json
+from app.commands.queue import moment
 from app.sizes import short
 from platform_core.algorithms.registry import Algorithm, Role, algorithm, algorithms
 from platform_core.errors import Problem
 from platform_core.jobs import service, supervision
 from platform_core.jobs.document import write
 from platform_core.jobs.messages import Finding
+from platform_core.jobs.priority import PRIORITIES, rank
 from platform_core.jobs.spec import JobSpec, setting_of
 from platform_core.jobs.store import Job
 
@@ -163,6 +165,14 @@ def _job_options(function: Any) -> Any:
             click.option(
                 "--dry-run", is_flag=True, help="Check, print the resolved settings as YAML and make nothing."
             ),
+            click.option(
+                "--priority",
+                type=click.Choice(PRIORITIES),
+                default="normal",
+                show_default=True,
+                help="Class in the queue: a higher one always goes first.",
+            ),
+            click.option("--not-before", metavar="TIME", help="Start later: +30m, 2h, 18:30 or 2026-12-24T18:00."),
             click.option("--create-only", is_flag=True, help="Make the job without starting it."),
             click.option("--follow", "--wait", "wait", is_flag=True, help="Show progress until the job has ended."),
         ]
@@ -176,6 +186,8 @@ def _run(
     job_name: str,
     job_config: str | None,
     dry_run: bool,
+    priority: str,
+    not_before: str | None,
     create_only: bool,
     wait: bool,
     as_json: bool,
@@ -195,7 +207,16 @@ def _run(
     if dry_run:
         _show_resolved(chosen, engine, name, spec, findings, as_json)
         return 0
-    job = service.create(place, chosen.name, values, name=name, engine=engine, start=not create_only)
+    job = service.create(
+        place,
+        chosen.name,
+        values,
+        name=name,
+        engine=engine,
+        start=not create_only,
+        priority=rank(priority),
+        not_before=moment(not_before or ""),
+    )
     return 0 if create_only and _told(job, as_json) else _started(job, wait, as_json)
 
 

@@ -79,7 +79,7 @@ class Stage:
 
     def create(self, name: str = "", *, needs: tuple[str, ...] = (), start: bool = True, **values: object) -> Job:
         return service.create(
-            self.workspace, "rehearsal", {"cpu_slots": 1, **values}, name=name, needs=needs, start=start
+            self.workspace, "rehearsal", {"cpu_slots": 1, "retries": 0, **values}, name=name, needs=needs, start=start
         )
 
     def get(self, job: Job) -> Job:

@@ -15,7 +15,7 @@ from platform_core.clock import now
 from platform_core.database.engine import reading, writing
 from platform_core.errors import Problem
 from platform_core.jobs import processes, queue, service, store, supervision
-from platform_core.jobs.queue import capacity
+from platform_core.jobs.capacity import capacity
 from runners.attempt import Attempt, Processes
 
 from .stage import Stage, assert_true, kill
@@ -175,7 +175,7 @@ def test_what_a_killed_run_left_half_written_is_swept(stage: Stage) -> None:
     stage.wait_for(job)
     folder = stage.workspace.job_folder(job.id)
     with reading(stage.workspace.engine) as connection:
-        assert queue.claimable(connection, capacity()) == []
+        assert queue.claimable(connection, capacity(stage.workspace)) == []
     orphan = stage.workspace.jobs / "0123456789ab"
     young = stage.workspace.jobs / "0123456789cd"
     for path in (folder / ".output.1.part", folder / "checkpoints" / ".step-5.part", orphan, young):

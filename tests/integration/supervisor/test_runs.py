@@ -8,8 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from platform_core.database.engine import reading, writing
+from platform_core.environment.machine import usable_cores
 from platform_core.jobs import processes, service, store
-from platform_core.jobs.queue import capacity
 from platform_core.jobs.store import Job
 
 from .stage import ROOT, Stage, assert_true
@@ -98,7 +98,7 @@ def test_a_job_whose_needed_job_was_deleted_fails_with_a_sentence(stage: Stage) 
 
 
 def test_slots_are_never_given_twice_and_higher_priority_goes_first(stage: Stage) -> None:
-    whole = capacity().cpu_slots
+    whole = usable_cores()
     jobs = [stage.create(f"job {n}", steps=3, cpu_slots=whole) for n in range(3)]
     with writing(stage.workspace.engine) as connection:
         store.update_job(connection, jobs[2].id, priority=5)
