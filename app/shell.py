@@ -15,7 +15,8 @@ if str(ROOT) not in sys.path:
 
 import streamlit as st  # noqa: E402
 
-from app.page import as_problem, page_file, trouble, workspace  # noqa: E402
+from app.page import as_problem, guarded, page_file, trouble, workspace  # noqa: E402
+from app.toast import alert_badge  # noqa: E402
 from app.watch import last_problem  # noqa: E402
 from app.words import LANGUAGES, _, language  # noqa: E402
 
@@ -26,9 +27,13 @@ def entries() -> dict[str, list[tuple[str, str, str]]]:
     """Sections of the menu: (url path, title, icon) of each page."""
     return {
         "": [("home", _("Home"), "home"), ("new-job", _("New job"), "add_circle")],
-        _("Run"): [("jobs", _("Jobs"), "list_alt"), ("monitor", _("Monitor"), "monitoring")],
+        _("Run"): [
+            ("jobs", _("Jobs"), "list_alt"),
+            ("monitor", _("Monitor"), "monitoring"),
+            ("alerts", _("Alerts"), "notifications"),
+        ],
         _("Library"): [("models", _("Models"), "deployed_code"), ("datasets", _("Datasets"), "database")],
-        _("System"): [("environment", _("Environment"), "memory")],
+        _("System"): [("environment", _("Environment"), "memory"), ("settings", _("Settings"), "settings")],
     }
 
 
@@ -62,6 +67,8 @@ st.logo(str(STATIC / "logo.svg"), size="large", icon_image=str(STATIC / "icon.sv
 page = st.navigation(menu())
 with st.sidebar.container(key="sidebar-foot"):
     language_picker()
+    with guarded():
+        alert_badge()
 try:
     workspace()
     supervisor_trouble = last_problem()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.alerts_panel import open_alerts
 from app.demo_panel import begin, demo_panel, demo_result, try_a_sum
 from app.job_actions import refusals, undo_bar
 from app.job_rows import job_columns, job_row
@@ -11,6 +12,7 @@ from app.page import Door, empty_state, go, guarded, header, link, plain, worksp
 from app.sizes import bytes_text
 from app.table import table
 from app.words import _, say
+from platform_core.alerts import service as alerts
 from platform_core.clock import now
 from platform_core.datasets import service as datasets
 from platform_core.demo import service as demo
@@ -100,10 +102,12 @@ def needs_you() -> None:
     failed = [j for j in jobs.list_jobs(workspace(), states=["failed"], limit=SHOWN) if now() - j.since < RECENT]
     broken = [d for d in datasets.list_datasets(workspace().home) if unusable(d)]
     disk = disk_of(workspace().home)
-    if not failed and not broken and disk.free >= TIGHT_DISK:
+    asking = alerts.asking(workspace(), limit=SHOWN)
+    if not failed and not broken and not asking and disk.free >= TIGHT_DISK:
         return
     st.subheader(_("Needs you"), anchor=False)
     with st.container(border=True, key="needs-you", gap="xsmall"):
+        open_alerts(asking)
         for job in failed:
             with st.container(gap=None):
                 link("monitor", _("{name} failed", name=job.name), "error", job=job.id)

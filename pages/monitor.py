@@ -8,6 +8,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from app import address
+from app.alerts_panel import alert_strip
 from app.curves import curves
 from app.format import UNKNOWN, duration, moment
 from app.gradients import gradients
@@ -59,6 +60,8 @@ def page(job_id: str, live: bool) -> None:
         status(job, jobs.metrics_file(workspace(), job))
     with guarded():
         why(workspace(), job, lambda: start_button(workspace(), [job], _("Start again"), False, "act.start.again"))
+    with guarded():
+        alert_strip(workspace(), job)
     views(job)
 
 

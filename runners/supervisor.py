@@ -41,6 +41,7 @@ from runners.launchers.local import Local
 from runners.place import Complaints, Held, Taken, hold, log_path, log_to
 from runners.sweep import Sweeper
 from runners.watch import Watcher
+from runners.watchdog import Courier, Watchdog
 
 log = logging.getLogger("lathe.supervisor")
 BUSY_PAUSE, IDLE_PAUSE = 0.15, 0.3
@@ -221,7 +222,7 @@ class Companion(Protocol):
 
 def companions(workspace: Workspace) -> list[Companion]:
     """All that works beside the loop, in the order in which it begins."""
-    return []
+    return [Watchdog(workspace), Courier(workspace)]
 
 
 def watch_for_ever(supervisor: Supervisor, held: Held) -> None:
