@@ -52,7 +52,7 @@ def asks(workspace: Workspace, chosen: Algorithm, spec: JobSpec, gpus: tuple[Gpu
     """
     wanted = spec.gpus if spec.gpus is not None else int(bool(gpus) and getattr(spec, "device", "cpu") in GPU_DEVICES)
     peak = _peak(workspace, chosen, spec) * SPARE
-    on_gpu = int(peak + CUDA_CONTEXT) if wanted else 0
+    on_gpu = int(peak + CUDA_CONTEXT) if wanted and peak else 0
     if on_gpu and gpus and spec.gpu_memory_gib is None:  # more than a GPU has would wait for ever: it may try
         on_gpu = min(on_gpu, max(int(0.9 * g.memory_total) for g in gpus))
     memory = CUDA_RUNNER if wanted else RUNNER + peak

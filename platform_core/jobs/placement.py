@@ -14,8 +14,6 @@ from platform_core.errors import Text, text
 from platform_core.hosts.devices import Gpu, GpuProcess, Snapshot
 
 GIB = 2**30
-LEAST_GPU_MEMORY = GIB
-"""What must be free on a GPU for a job whose need is not known."""
 NAMED = 3
 What = Literal["cores", "memory", "gpus", "host", "turn"]
 
@@ -88,8 +86,8 @@ def place(
     gpus = snapshot.gpus if snapshot is not None else ()
     if len(gpus) < job.gpus:
         return Lack("gpus", False, _too_few(job, snapshot))
-    need = max(job.gpu_memory_bytes, LEAST_GPU_MEMORY)
-    usable = [g for g in gpus if g.uuid not in taken and g.uuid not in reserved and g.memory_free >= need]
+    need = job.gpu_memory_bytes
+    usable = [g for g in gpus if g.uuid not in taken and g.uuid not in reserved and g.memory_free >= at_least(need, g)]
     if len(usable) >= job.gpus:
         best = sorted(usable, key=lambda g: (bool(_foreign(g)), g.memory_total, g.utilization or 0.0, g.index))
         return tuple(g.uuid for g in sorted(best[: job.gpus], key=lambda g: g.index))
@@ -99,15 +97,19 @@ def place(
     return Lack("gpus", len(usable) + len(ours) >= job.gpus, _gpus_missing(job, gpus, taken, reserved, need))
 
 
+def at_least(need: int, gpu: Gpu) -> int:
+    """What must be free on a GPU, in bytes; half of it for a job whose need (0) is not known."""
+    return need or gpu.memory_total // 2
+
+
 def still_free(uuids: Sequence[str], need: int, gpus: Sequence[Gpu]) -> Text | None:
     """Why GPUs that were chosen a moment ago can't be had any more; None when they can."""
     there = {g.uuid: g for g in gpus}
-    need = max(need, LEAST_GPU_MEMORY)
     for uuid in uuids:
         gpu = there.get(uuid)
         if gpu is None:
             return text("A GPU that it was to get ({uuid}) does not answer any more.", uuid=uuid)
-        if gpu.memory_free < need:
+        if gpu.memory_free < at_least(need, gpu):
             return text("A GPU that it was to get was taken a moment before: {obstacle}.", obstacle=_held(gpu))
     return None
 
@@ -240,7 +242,7 @@ def _gpus_missing(
             found.append(text("GPU {index} is reserved by {who}", index=gpu.index, who=reserved[gpu.uuid]))
         elif gpu.uuid in taken:
             found.append(text("GPU {index} is taken by “{name}”", index=gpu.index, name=taken[gpu.uuid]))
-        elif gpu.memory_free < need:
+        elif gpu.memory_free < at_least(need, gpu):
             found.append(_held(gpu))
     free = len(gpus) - len(found)
     # what others hold is told first: nobody sees it elsewhere
@@ -248,7 +250,7 @@ def _gpus_missing(
     return text(
         "Waits for GPUs: it needs {n} with {need:.1f} GiB free each, {free} of {all} are free. {obstacles}.",
         n=job.gpus,
-        need=need / GIB,
+        need=max(at_least(need, gpu) for gpu in gpus) / GIB,
         free=free,
         all=len(gpus),
         obstacles=_listed(found),
