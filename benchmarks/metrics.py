@@ -90,14 +90,32 @@ class TensorBoard:
         self.writer.close()
 
 
+class Mlflow:
+    def __init__(self, folder: Path) -> None:
+        import mlflow
+
+        mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+        mlflow.start_run()
+        self.mlflow = mlflow
+
+    def log(self, step: int, values: dict[str, float]) -> None:
+        self.mlflow.log_metrics(values, step=step)
+
+    def close(self) -> None:
+        self.mlflow.end_run()
+
+
 LOGS: dict[str, Callable[[Path], Log]] = {
     "empty loop": Nothing,
     "lathe": Store,
     "JSON line, flushed": FlushedJSON,
     "trackio": Trackio,
     "tensorboardX": TensorBoard,
+    "mlflow": Mlflow,
 }
-MODULES = {"trackio": "trackio", "tensorboardX": "tensorboardX"}
+MODULES = {"trackio": "trackio", "tensorboardX": "tensorboardX", "mlflow": "mlflow"}
+SLOW = {"mlflow": 500}
+"""Peers that log only so many steps, of which the cost a point is taken."""
 
 
 def training_values(steps: int) -> list[dict[str, float]]:
@@ -163,7 +181,7 @@ def ingest(rounds: int, steps: int, rate: float) -> None:
     seen: dict[str, list[dict[str, float]]] = {name: [] for name in here}
     for turn in range(rounds):
         for name in random.Random(turn).sample(here, len(here)):
-            seen[name].append(run_child([name, str(steps), str(rate)]))
+            seen[name].append(run_child([name, str(steps_of(name, steps)), str(rate)]))
     middle = {
         name: {key: statistics.median(run[key] for run in runs) for key in runs[0]} for name, runs in seen.items()
     }
@@ -177,15 +195,21 @@ def ingest(rounds: int, steps: int, rate: float) -> None:
             print(f"| {name} | {NOT_INSTALLED} |")
             continue
         row = middle[name]
-        cost, size = (row["cpu"] - empty) / points * 1e6, row["bytes"] / points
+        own_points = steps_of(name, steps) * KEYS
+        cost, size = (row["cpu"] / own_points - empty / points) * 1e6, row["bytes"] / own_points
         if name == "empty loop":
             print(f"| {name} | ({empty / points * 1e6:.2f} taken off) | | | | {row['p50']:.1f} | {row['p99']:.1f} |")
             continue
-        smaller = row["bytes"] / middle["lathe"]["bytes"]
+        smaller = size / (middle["lathe"]["bytes"] / points)
         print(
             f"| {name} | {cost:.2f} | {cost / own:.1f} x | {size:.1f} | {smaller:.1f} x"
             f" | {row['p50']:.1f} | {row['p99']:.1f} |"
         )
+
+
+def steps_of(name: str, steps: int) -> int:
+    """How many steps a log takes part with."""
+    return min(steps, SLOW.get(name, steps))
 
 
 def batched(rounds: int, steps: int) -> None:

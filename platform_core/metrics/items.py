@@ -23,6 +23,8 @@ def clean_step(step: object) -> int:
 
 def clean_numbers(values: Mapping[str, object], known: Mapping[str, int]) -> dict[str, float]:
     """The numbers among the values by clean name; texts, lists, None and the reserved name are left out."""
+    if values.keys() <= known.keys() and set(map(type, values.values())) == {float}:
+        return dict(values)  # type: ignore[arg-type]
     numbers = {}
     for name, value in values.items():
         if type(value) is not float:

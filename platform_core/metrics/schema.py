@@ -15,6 +15,8 @@ from platform_core.errors import Problem
 APPLICATION_ID = 0x4C61544D
 VERSION = 1
 TIME_KEY, TIME_NAME = 0, "_time"
+PAGE_BYTES = 1024
+"""Small pages: a short run is mostly begun pages, and a chunk fills two of these."""
 
 TABLES = f"""
 CREATE TABLE key(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last_step INT, last_value REAL);
@@ -44,6 +46,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         raise unreadable(path, error) from error
     try:
         if not _is_ours(connection, path):
+            connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode=WAL")
             _create(connection, path)
         # WAL with NORMAL: a kill loses nothing that was committed, a power cut at most the last commits.

@@ -1,6 +1,5 @@
 """The newest steps as rows, and their way into chunks: what one flush of the writer does inside its transaction."""
 
-import json
 import math
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import orjson
 
 from platform_core.metrics import chunks
 from platform_core.metrics.schema import TIME_KEY, TIME_NAME
@@ -37,7 +37,7 @@ def read_tail(connection: sqlite3.Connection) -> Tail:
     keys = dict(connection.execute("SELECT name, id FROM key WHERE id<>?", (TIME_KEY,)).fetchall())
     rows: dict[int, Row] = {}
     for step, time, data in connection.execute("SELECT step, time, data FROM tail"):
-        rows[step] = (time, {name: float(value) for name, value in json.loads(data).items()})
+        rows[step] = (time, {name: float(value) for name, value in orjson.loads(data).items()})
     return Tail(rows, keys, max([1, *(len(values) for _, values in rows.values())]))
 
 
@@ -75,7 +75,11 @@ def cut(connection: sqlite3.Connection, tail: Tail, step: int) -> Tail:
 
 
 def _update_latest(connection: sqlite3.Connection, keys: dict[str, int], rows: Mapping[int, Row]) -> None:
-    latest = {name: (step, value) for step in sorted(rows) for name, value in rows[step][1].items()}
+    latest: dict[str, tuple[int, float]] = {}
+    for step in sorted(rows, reverse=True):
+        values = rows[step][1]
+        if not values.keys() <= latest.keys():
+            latest = {name: (step, value) for name, value in values.items()} | latest
     for name in latest:
         if name not in keys:
             cursor = connection.execute("INSERT INTO key(name) VALUES(?)", (name,))
@@ -112,5 +116,5 @@ def _sparse_columns(rows: Mapping[int, Row], steps: Sequence[int]) -> dict[str, 
 
 def _row_json(values: dict[str, float]) -> str:
     if math.isfinite(sum(values.values())):
-        return json.dumps(values)
-    return json.dumps({name: chunks.sql_number(value) for name, value in values.items()})
+        return orjson.dumps(values).decode()
+    return orjson.dumps({name: chunks.sql_number(value) for name, value in values.items()}).decode()
