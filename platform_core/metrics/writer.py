@@ -151,9 +151,7 @@ class Writer:
             self._take_over()
             if not self._pending and not seal_all:
                 return True
-            if (
-                not self.path.exists() and self.path.parent.is_dir()
-            ):  # a deleted folder means a deleted job: let it go
+            if not self.path.exists() and self.path.parent.is_dir():  # a deleted folder means a deleted job: let it go
                 self._connection = restore(self._connection, self.path)
             self._connection.execute("BEGIN IMMEDIATE")
             tail = self._pending.write(self._connection, self._tail, seal_all)
