@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from threading import Event
@@ -14,14 +13,15 @@ import yaml
 
 from app.commands.live import follow
 from app.commands.logs import logs
-from app.commands.options import Commands, job_json, steps, verb, workspace
+from app.commands.options import Commands, each, job_json, steps, verb, workspace
+from app.commands.organize import commands as marks
 from app.commands.printing import STATE_COLOURS as COLOURS
 from app.commands.printing import ago, duration, paint, plain, show, show_json, significant, table
 from app.commands.queue import moment
 from platform_core.alerts import service as alerts
 from platform_core.clock import now
-from platform_core.errors import Problem
 from platform_core.jobs import service, supervision
+from platform_core.jobs.organize import clean_tag
 from platform_core.jobs.priority import PRIORITIES, rank
 from platform_core.jobs.progress import headline, seconds_left, seconds_taken
 from platform_core.jobs.states import ENDED, NEXT
@@ -41,6 +41,9 @@ def command() -> None:
 @click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Only of this kind (repeatable).")
 @click.option("--search", default="", metavar="TEXT", help="Only with this in name, id or kind.")
 @click.option("--group", metavar="NAME", help="Only of this group.")
+@click.option("--tag", metavar="TAG", help="Only with this tag.")
+@click.option("--starred", is_flag=True, help="Only with a star.")
+@click.option("--archived", is_flag=True, help="Those in the archive, which are hidden otherwise.")
 @click.option("--trash", is_flag=True, help="Deleted jobs, which can be restored.")
 @click.option("--limit", type=click.IntRange(1), help="At most this many. [default: 50; with --json: all]")
 @verb
@@ -49,6 +52,9 @@ def list_(
     kinds: tuple[str, ...],
     search: str,
     group: str | None,
+    tag: str | None,
+    starred: bool,
+    archived: bool,
     trash: bool,
     limit: int | None,
     as_json: bool,
@@ -59,7 +65,10 @@ def list_(
         "kinds": kinds or None,
         "search": search,
         "group": group,
+        "tag": None if tag is None else clean_tag(tag),
+        "starred": starred,
         "deleted": trash,
+        "archived": None if trash else archived,
     }
     if as_json:
         show_json([job_json(j) for j in service.list_jobs(workspace(), limit=limit, **filters)])
@@ -126,6 +135,9 @@ def _facts(place: Workspace, job: Job) -> list[str]:
         ("Kind", f"{job.kind} on {job.engine}"),
         ("Id", job.id),
         ("Group", plain(job.group_name or "")),
+        ("Tags", plain(", ".join(job.tags))),
+        ("Note", plain(job.note or "")),
+        ("Marks", ", ".join(m for m, on in (("star", job.starred), ("archived", job.archived_at is not None)) if on)),
         ("Step", steps(job)),
         ("Time left", duration(seconds_left(job))),
         ("Time taken", duration(seconds_taken(job))),
@@ -133,23 +145,6 @@ def _facts(place: Workspace, job: Job) -> list[str]:
         ("Folder", plain(place.job_folder(job.id))),
     ]
     return [f"  {name:<11} {value}" for name, value in facts if value]
-
-
-def _each(ids: tuple[str, ...], do: Callable[[Workspace, str], Job], done: str, as_json: bool) -> int:
-    """Do the same to each job; what is refused is said, the others are still done."""
-    place, jobs, code = workspace(), [], 0
-    for job_id in ids:
-        try:
-            jobs.append(do(place, job_id))
-        except Problem as problem:
-            show(plain(problem), err=True)
-            code = 1
-    if as_json:
-        show_json([job_json(j) for j in jobs])
-    else:
-        for job in jobs:
-            show(done.format(name=plain(job.name), id=job.id, state=job.state))
-    return code
 
 
 @command.command("start")
@@ -163,7 +158,7 @@ def start(ids: tuple[str, ...], wait: bool, priority: str | None, not_before: st
     if wait and len(ids) > 1:
         raise click.UsageError("--follow shows one job: name one.")
     begin = partial(service.start, priority=None if priority is None else rank(priority), not_before=moment(not_before))
-    code = _each(ids, begin, "{name} ({id}) is {state}.", as_json and not wait)
+    code = each(ids, begin, "{name} ({id}) is {state}.", as_json and not wait)
     if code and len(ids) == 1:
         return code
     place = workspace()
@@ -182,7 +177,7 @@ def start(ids: tuple[str, ...], wait: bool, priority: str | None, not_before: st
 @verb
 def pause(ids: tuple[str, ...], as_json: bool) -> int:
     """Save a checkpoint after the current step and free the memory; `lathe jobs start` goes on from exactly there."""
-    return _each(ids, service.pause, "{name} ({id}) is {state}.", as_json)
+    return each(ids, service.pause, "{name} ({id}) is {state}.", as_json)
 
 
 @command.command("stop")
@@ -191,7 +186,7 @@ def pause(ids: tuple[str, ...], as_json: bool) -> int:
 @verb
 def stop(ids: tuple[str, ...], wait: bool, as_json: bool) -> int:
     """Ask jobs to stop after their current step and a checkpoint."""
-    return _each(ids, _stop_and_wait if wait else service.stop, "{name} ({id}) is {state}.", as_json)
+    return each(ids, _stop_and_wait if wait else service.stop, "{name} ({id}) is {state}.", as_json)
 
 
 def _stop_and_wait(place: Workspace, job_id: str) -> Job:
@@ -209,7 +204,7 @@ def _stop_and_wait(place: Workspace, job_id: str) -> Job:
 @verb
 def delete(ids: tuple[str, ...], as_json: bool) -> int:
     """Move jobs with their output to the trash; `lathe jobs restore` brings them back."""
-    return _each(ids, service.delete, "{name} is in the trash. Undo: lathe jobs restore {id}", as_json)
+    return each(ids, service.delete, "{name} is in the trash. Undo: lathe jobs restore {id}", as_json)
 
 
 @command.command("restore")
@@ -217,7 +212,7 @@ def delete(ids: tuple[str, ...], as_json: bool) -> int:
 @verb
 def restore(ids: tuple[str, ...], as_json: bool) -> int:
     """Take jobs out of the trash again."""
-    return _each(ids, service.restore, "{name} ({id}) is back: {state}.", as_json)
+    return each(ids, service.restore, "{name} ({id}) is back: {state}.", as_json)
 
 
 @command.command("fix")
@@ -264,3 +259,5 @@ def clone(job_id: str, name: str, changes: tuple[str, ...], at_once: bool, as_js
 
 
 command.add_command(logs)
+for mark in marks:
+    command.add_command(mark)

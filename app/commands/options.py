@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from app.commands.printing import plain, show, show_json
+from platform_core.errors import Problem
 from platform_core.jobs.store import Job
 from platform_core.workspace.service import Workspace, open_workspace
 
@@ -69,3 +71,21 @@ def steps(job: Job) -> str:
     if job.step is None:
         return ""
     return f"{job.step}/{job.total_steps}" if job.total_steps else str(job.step)
+
+
+def each(ids: tuple[str, ...], do: Callable[[Workspace, str], Job], done: str, as_json: bool) -> int:
+    """Do the same to each job; what is refused is said, the others are still done."""
+    place, jobs, code = workspace(), [], 0
+    for job_id in ids:
+        try:
+            jobs.append(do(place, job_id))
+        except Problem as problem:
+            show(plain(problem), err=True)
+            code = 1
+    if as_json:
+        show_json([job_json(job) for job in jobs])
+    else:
+        for job in jobs:
+            tags = ", ".join(plain(t) for t in job.tags) or "–"
+            show(done.format(name=plain(job.name), id=job.id, tags=tags, state=job.state))
+    return code

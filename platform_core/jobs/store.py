@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Text as TextType
+from sqlalchemy import cast as sql_cast
 
 from platform_core.clock import now
 from platform_core.database.tables import alerts, attempts, dependencies, jobs, mutes, transitions
@@ -128,19 +131,32 @@ def find_jobs(
     group: str | None = None,
     ids: Sequence[str] | None = None,
     deleted: bool = False,
+    tag: str | None = None,
+    starred: bool = False,
+    archived: bool | None = None,
     limit: int | None = None,
     offset: int = 0,
     oldest_first: bool = False,
 ) -> list[Job]:
-    """Jobs newest first, filtered; `search` looks in name, id and kind."""
-    query = _filtered(select(jobs), states, kinds, search, group, ids, deleted)
+    """Jobs newest first, filtered; `search` looks in name, id and kind; `archived` None: those in the archive, too."""
+    query = _marked(_filtered(select(jobs), states, kinds, search, group, ids, deleted), tag, starred, archived)
     order = jobs.c.created_at.asc() if oldest_first else jobs.c.created_at.desc()
     return [_job(r) for r in connection.execute(query.order_by(order, jobs.c.id).limit(limit).offset(offset))]
 
 
-def count_jobs(connection: Connection, *, kinds: Sequence[str] | None = None, search: str = "") -> dict[State, int]:
-    """How many jobs there are in each state, the trash left out."""
-    query = _filtered(select(jobs.c.state, func.count()), None, kinds, search, None, None, False).group_by(jobs.c.state)
+def count_jobs(
+    connection: Connection,
+    *,
+    kinds: Sequence[str] | None = None,
+    search: str = "",
+    group: str | None = None,
+    tag: str | None = None,
+    starred: bool = False,
+    archived: bool | None = None,
+) -> dict[State, int]:
+    """How many jobs there are in each state, the trash left out; filters as `find_jobs`."""
+    found = _filtered(select(jobs.c.state, func.count()), None, kinds, search, group, None, False)
+    query = _marked(found, tag, starred, archived).group_by(jobs.c.state)
     return {cast(State, state): count for state, count in connection.execute(query)}
 
 
@@ -234,6 +250,22 @@ def _filtered(query: Any, states: Any, kinds: Any, search: str, group: Any, ids:
     if search:
         wanted.append(or_(*(c.icontains(search, autoescape=True) for c in (jobs.c.name, jobs.c.id, jobs.c.kind))))
     return query.where(and_(*wanted))
+
+
+def _marked(query: Any, tag: str | None, starred: bool, archived: bool | None) -> Any:
+    if tag is not None:  # the column holds JSON as `json.dumps` writes it, on SQLite and on PostgreSQL
+        query = query.where(sql_cast(jobs.c.tags, TextType).contains(json.dumps(tag), autoescape=True))
+    if starred:
+        query = query.where(jobs.c.starred.is_(True))
+    if archived is not None:
+        query = query.where(jobs.c.archived_at.is_not(None) if archived else jobs.c.archived_at.is_(None))
+    return query
+
+
+def tags_of(connection: Connection) -> list[list[str]]:
+    """The different sets of tags that jobs outside the trash have."""
+    lists = select(sql_cast(jobs.c.tags, TextType)).where(jobs.c.tags.is_not(None), jobs.c.deleted_at.is_(None))
+    return [json.loads(found) for found in connection.scalars(lists.distinct()) if found]
 
 
 def _job(row: Row[Any]) -> Job:
