@@ -23,7 +23,7 @@ from platform_core.metrics.gradients import Norms
 from platform_core.metrics.reader import Event, Reader, Sample
 from platform_core.workspace.service import Workspace
 
-RECENT = 256
+RECENT = 400
 """Newest logged points that are looked at one by one."""
 FIRST = 32
 """Oldest logged points that are looked at one by one."""

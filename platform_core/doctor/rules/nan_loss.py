@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from platform_core.doctor.case import Case
-from platform_core.doctor.diagnosis import Diagnosis, Evidence
+from platform_core.doctor.diagnosis import Diagnosis
 from platform_core.doctor.fixes import lower_learning_rate
 from platform_core.doctor.rule import Rule
+from platform_core.doctor.statistics import evidence
 from platform_core.errors import text
 
 WATCHED = ("loss", "grad_norm", "reward", "kl", "entropy")
@@ -15,14 +16,13 @@ SENTENCE = "The loss became NaN"
 
 
 def examine(case: Case) -> Diagnosis | None:
-    """Any NaN or infinity among the newest points of loss, gradient norm, reward, KL or entropy: none is ever right."""
+    """Any NaN or infinity among the newest points: none is ever right."""
     for name in WATCHED:
-        if name not in case.latest:
-            continue
-        steps, values = case.recent(name)
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad):
-            return _found(case, name, int(steps[bad[0]]))
+        if name in case.latest:
+            steps, values = case.recent(name)
+            bad = np.flatnonzero(~np.isfinite(values))
+            if len(bad):
+                return _found(case, name, int(steps[bad[0]]))
     if case.failed and SENTENCE in case.reason:
         step = None if case.job.reason is None else case.job.reason.values.get("step")
         return _found(case, "loss", step if isinstance(step, int) else case.last_step)
@@ -30,16 +30,15 @@ def examine(case: Case) -> Diagnosis | None:
 
 
 def _found(case: Case, name: str, step: int) -> Diagnosis:
-    steps, values = case.recent(name)
-    shown = tuple(float(v) if np.isfinite(v) else None for v in values[-60:])
+    series = case.recent(name)
     return Diagnosis(
         RULE.name,
         "critical",
         text("{metric} became NaN or infinite at step {step}.", metric=name, step=step),
-        text("Weights that a NaN has touched do not recover: what is trained from here on is lost."),
+        text("Weights that a NaN has touched do not recover: what is trained from there on is lost."),
         lower_learning_rate(case),
         step,
-        Evidence(name, tuple(steps[-60:].tolist()), shown),
+        evidence(name, series, at=int(np.searchsorted(series.steps, step))),
     )
 
 
