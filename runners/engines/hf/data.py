@@ -32,6 +32,7 @@ def load_rows(path: Path, to: str, report: Report, limit: int | None = None) -> 
             f"{source.skipped} faulty rows of {path.name} were left out",
             level="warning",
             count=source.skipped,
+            of=len(rows) + source.skipped,
         )
     if not rows:
         raise Problem("{file} has no usable row: check the dataset.", fields=("dataset",), file=path.name)

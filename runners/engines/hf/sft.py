@@ -28,7 +28,11 @@ def train(run: Run, report: Report) -> dict[str, object]:
     examples = supervised(rows, tokenizer, max_length, spec.completion_only_loss, run.paths["dataset"].name)
     if examples.cut:
         report.event(
-            "cut_rows", f"{examples.cut} rows were cut to {max_length} tokens", level="warning", count=examples.cut
+            "cut_rows",
+            f"{examples.cut} rows were cut to {max_length} tokens",
+            level="warning",
+            count=examples.cut,
+            of=len(rows),
         )
     if examples.dropped:
         report.event(
@@ -36,6 +40,7 @@ def train(run: Run, report: Report) -> dict[str, object]:
             f"{examples.dropped} rows have no answer within {max_length} tokens and were left out",
             level="warning",
             count=examples.dropped,
+            of=len(rows),
         )
     if not examples.input_ids:
         raise Problem(
