@@ -63,6 +63,9 @@ class Saving(TrainerCallback):  # type: ignore[misc]
             return
         if self.report.wish is not None:
             self.stopped = control.should_save = control.should_training_stop = True
+            self.report.progress(
+                step, state.max_steps, epoch=round(state.epoch or 0.0, 4), tokens=self.reporting.tokens
+            )
         else:
             control.should_save = self.is_due(step)
 

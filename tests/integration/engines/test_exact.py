@@ -166,7 +166,7 @@ def test_minutes_ask_for_a_checkpoint_too(tmp_path: Path, files: dict[str, Path]
     def slow() -> None:
         from runners.engines.hf import saving
 
-        at = iter(range(0, 10_000))
+        at = iter(range(10_000))
         saving.monotonic = lambda: next(at) * 0.2
 
     assert forked(job, slow) == 0, job.log
