@@ -29,6 +29,7 @@ def entries() -> dict[str, list[tuple[str, str, str]]]:
         "": [("home", _("Home"), "home"), ("new-job", _("New job"), "add_circle")],
         _("Run"): [
             ("jobs", _("Jobs"), "list_alt"),
+            ("queue", _("Queue"), "low_priority"),
             ("monitor", _("Monitor"), "monitoring"),
             ("alerts", _("Alerts"), "notifications"),
         ],
@@ -66,9 +67,9 @@ st.html(STATIC / "page.css")
 st.logo(str(STATIC / "logo.svg"), size="large", icon_image=str(STATIC / "icon.svg"))
 page = st.navigation(menu())
 with st.sidebar.container(key="sidebar-foot"):
-    language_picker()
     with guarded():
         alert_badge()
+    language_picker()
 try:
     workspace()
     supervisor_trouble = last_problem()

@@ -66,7 +66,7 @@ class Supervisor:
         self._looked_at = self._beaten_at = -LOOK_EVERY - HEARTBEAT_EVERY
         self._queue_may_move = True
         self._usage: Usage | None = None
-        self._counted_at = 0.0
+        self._counted: tuple[float, frozenset[tuple[str, int]]] = (0.0, frozenset())
 
     def turn(self) -> float:
         """Look after running jobs, then start what may start. Trouble with one job leaves the others alone."""
@@ -153,8 +153,10 @@ class Supervisor:
             self._alone(chosen.job, partial(self._start, gpus=chosen.gpus if have.gpus else None))
 
     def _count_usage(self, connection: Connection, have: Capacity) -> Usage:
-        if self._usage is None or monotonic() - self._counted_at >= USAGE_EVERY:
-            self._usage, self._counted_at = read_usage(connection, queue.whole(have)), monotonic()
+        """What each owner used: counted anew when an attempt has begun or ended, and now and then."""
+        active = frozenset((job.id, job.attempt) for job in self._active)
+        if self._usage is None or active != self._counted[1] or monotonic() - self._counted[0] >= USAGE_EVERY:
+            self._usage, self._counted = read_usage(connection, queue.whole(have)), (monotonic(), active)
         return self._usage
 
     def _start(self, job: Job, gpus: tuple[str, ...] | None) -> None:
