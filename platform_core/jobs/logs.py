@@ -39,6 +39,7 @@ __all__ = ["BLOCK", "LEVELS", "LONGEST", "Level", "Line", "Query", "Tail", "ahea
 TAIL_BYTES = 1024 * 1024
 SEARCH_BYTES = 64 * 1024 * 1024
 LONGEST_PATTERN = 500
+LOOK_AT_CLOCK = 64
 LOUD = re.compile(rb"WARN|ERROR|CRITICAL|FATAL|Warning: |Traceback")
 
 
@@ -98,10 +99,12 @@ def tail(
         source = Backwards(log, end, _budget(query, budget), limit.may_hold, context, limit.over)
         found, full = _collect(levelled_backwards(source.lines()), limit, lines, context) if lines else ([], True)
         read_from = source.at
-        if full or limit.late_at is not None:
-            read_from = min([line.at for line in found] + ([limit.late_at[0]] if limit.late_at else []), default=end)
+        if full:
+            read_from = min((line.at for line in found), default=end)
+        elif limit.left_off is not None:
+            read_from = limit.left_off.at if limit.late else limit.left_off.end
         complete = read_from == 0 and end == log.size and not full
-        return Tail(_with_gaps(found[::-1]), log.size, read_from, complete, end, limit.late_at is not None)
+        return Tail(_with_gaps(found[::-1]), log.size, read_from, complete, end, limit.late)
 
 
 def ahead(path: Path, start: int, lines: int, query: Query, budget: int | None = None, seconds: float = 60.0) -> Tail:
@@ -112,10 +115,12 @@ def ahead(path: Path, start: int, lines: int, query: Query, budget: int | None =
         source = Forwards(log, begin, _budget(query, budget), limit.may_hold, query.context, limit.over)
         found, full = _collect(levelled_forwards(source.lines()), limit, lines, query.context)
         read_to = source.at
-        if full or limit.late_at is not None:
-            read_to = max([line.end for line in found] + ([limit.late_at[1]] if limit.late_at else []), default=begin)
+        if full:
+            read_to = max((line.end for line in found), default=begin)
+        elif limit.left_off is not None:
+            read_to = limit.left_off.end if limit.late else limit.left_off.at
         complete = begin == 0 and read_to >= log.size and not full
-        return Tail(_with_gaps(found), log.size, begin, complete, read_to, limit.late_at is not None)
+        return Tail(_with_gaps(found), log.size, begin, complete, read_to, limit.late)
 
 
 def fits(line: Line, query: Query) -> bool:
@@ -142,14 +147,15 @@ def _line_begin(log: LogFile, at: int) -> int:
 
 
 class _Limit:
-    """What a query lets through, within its time; `late_at`: the line at which one match alone took too long."""
+    """What a query lets through, within its time; `left_off`: the line where that was over, `late` if for it alone."""
 
     def __init__(self, query: Query, seconds: float) -> None:
         self.wanted = LEVELS.index(query.level)
         self.pattern = _compiled(query.search, query.regex) if query.search else None
         self.may_hold: MayHold = _may_hold(self.wanted, query)
         self.deadline = monotonic() + seconds
-        self.late_at: tuple[int, int] | None = None
+        self.left_off: Line | None = None
+        self.late = False
 
     def over(self) -> bool:
         return monotonic() > self.deadline
@@ -169,17 +175,20 @@ def _collect(source: Iterator[Line | None], limit: _Limit, lines: int, context: 
     found: list[Line] = []
     recent: deque[Line] = deque(maxlen=context)
     owed = count = 0
-    for line in source:
+    for number, line in enumerate(source):
         if line is None:
             recent.clear()
             owed = 0
             continue
         if count >= lines and not owed:
             return found, True
+        if number % LOOK_AT_CLOCK == LOOK_AT_CLOCK - 1 and limit.over():
+            limit.left_off = line
+            return found, False
         try:
             passed = limit.passes(line) if count < lines else None
         except TimeoutError:
-            limit.late_at = line.at, line.end
+            limit.left_off, limit.late = line, True
             return found, False
         if passed is not None:
             found += [*recent, passed]
