@@ -7,6 +7,7 @@ from typing import Literal
 from app.words import _, say
 from platform_core.alerts.service import shown
 from platform_core.doctor.diagnosis import Level
+from platform_core.doctor.service import rules
 from platform_core.errors import Text, text
 
 Colour = Literal["blue", "orange", "red"]
@@ -22,6 +23,12 @@ WORDS: dict[Level, Text] = {"info": text("Note"), "warning": text("Warning"), "c
 def level_word(level: Level) -> str:
     """The level's name in the session's language."""
     return say(WORDS[level])
+
+
+def rule_word(rule: str) -> str:
+    """The name of a rule in the session's language; that of a rule of another version as it is kept."""
+    known = rules().get(rule)
+    return rule if known is None else say(known.title)
 
 
 def as_cell(level: Level) -> dict[str, str]:

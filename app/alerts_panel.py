@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import streamlit as st
 
-from app.alert_words import COLOURS, ICONS, level_word, value_words
+from app.alert_words import COLOURS, ICONS, level_word, rule_word, value_words
 from app.format import ago, moment, number
 from app.job_actions import trains
 from app.live_chart import Line, line_figure, live_chart
@@ -26,8 +26,8 @@ from platform_core.jobs.states import ENDED
 from platform_core.jobs.store import Job
 from platform_core.workspace.service import Workspace
 
-PICTURE = 150
-CURVE, LIMIT = 0, 5
+PICTURE = 170
+CURVE, LIMIT = 0, 1
 """Places in the list of chart colours."""
 MUTES: dict[str, float | None] = {"hour": 3600.0, "day": 86_400.0, "ever": None}
 
@@ -69,12 +69,12 @@ def alert_card(workspace: Workspace, alert: Alert, job: Job | None) -> None:
                 st.markdown(f"**{plain(say(alert.what))}**")
                 if alert.why is not None:
                     st.markdown(plain(say(alert.why)))
+                if alert.fix is not None:
+                    with guarded():
+                        fix(alert, job)
             if pictured:
                 with st.container(gap=None), guarded():
                     picture(alert)
-        if alert.fix is not None:
-            with guarded():
-                fix(alert, job)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"), guarded():
             actions(workspace, alert, job)
 
@@ -91,7 +91,8 @@ def head(alert: Alert) -> None:
         if alert.muted:
             facts.append(_("muted"))
         st.caption(
-            plain(" · ".join(facts)), help=plain(_("{rule}, since {time}", rule=alert.rule, time=moment(alert.since)))
+            plain(" · ".join(facts)),
+            help=plain(_("{rule}, since {time}", rule=rule_word(alert.rule), time=moment(alert.since))),
         )
 
 
@@ -104,7 +105,7 @@ def picture(alert: Alert) -> None:
         name = metric_title(seen.metric)
         lines = [Line(steps, values, name, CURVE)]
         if seen.limit is not None:
-            lines.append(Line(steps[[0, -1]], np.full(2, seen.limit), _("limit"), LIMIT))
+            lines.append(Line(steps, np.full(len(steps), float(seen.limit)), _("limit"), LIMIT))
         bad = int((~np.isfinite(values)).sum())
         live_chart(
             name,
@@ -128,9 +129,12 @@ def fix(alert: Alert, job: Job | None) -> None:
     if job is None or job.kind not in algorithms():
         return
     fields = algorithm(job.kind).spec.model_fields
+    told = []
     for name, old, new in alerts.changes(job, alert.fix):
         label = plain(_(setting_of(fields[name], name).title))  # words: settings
-        st.markdown(f"{label}: ~~{plain(value_words(old))}~~ → **{plain(value_words(new))}**")
+        told.append(f"{label}: ~~{plain(value_words(old))}~~ → **{plain(value_words(new))}**")
+    if told:
+        st.markdown("  \n".join(told))
 
 
 def actions(workspace: Workspace, alert: Alert, job: Job | None) -> None:
@@ -166,9 +170,7 @@ def retry_button(workspace: Workspace, alert: Alert, job: Job) -> None:
                 return
             st.markdown(plain(_("“{name}” still runs and is stopped first.", name=job.name)))
             st.caption(
-                _(
-                    "It keeps its checkpoint and can go on later. The new job starts afresh, with the new settings."
-                )
+                _("It keeps its checkpoint and can go on later. The new job starts afresh, with the new settings.")
                 if trains(job)
                 else _("The new job starts afresh, with the new settings.")
             )

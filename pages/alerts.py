@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import address
-from app.alert_words import ICONS, as_cell, level_word
+from app.alert_words import as_cell, level_word, rule_word
 from app.alerts_panel import alert_card
 from app.format import ago, moment
 from app.page import as_problem, go, guarded, header, link, plain, trouble, workspace
@@ -73,7 +73,12 @@ def listed(state: str, level: str) -> None:
                 str(a.id),
                 {
                     "level": as_cell(a.level),
-                    "what": {"text": say(a.what), "href": f"alerts?alert={a.id}", "id": str(a.id), "small": a.rule},
+                    "what": {
+                        "text": say(a.what),
+                        "href": f"alerts?alert={a.id}",
+                        "id": str(a.id),
+                        "small": rule_word(a.rule),
+                    },
                     "job": words(a.job_name or a.host or "", small="" if a.job_id is None else a.job_id),
                     "since": words(ago(max(0.0, now() - a.since)), exact=moment(a.since)),
                     "state": words(standing(a)),
@@ -170,13 +175,15 @@ def silence(mute: Mute) -> str:
     """A mute in one sentence."""
     where = _("everywhere") if mute.job_id is None else _("for “{name}”", name=mute.job_name)
     until = _("for ever") if mute.until is None else _("until {time}", time=moment(mute.until))
-    return _("{rule}: {where}, {until}, by {actor}", rule=mute.rule, where=where, until=until, actor=mute.actor)
+    return _(
+        "{rule}: {where}, {until}, by {actor}", rule=rule_word(mute.rule), where=where, until=until, actor=mute.actor
+    )
 
 
 def page() -> None:
     with header(_("Alerts"), _("What looks wrong with jobs and machines, why it matters, and what helps.")):
         waiting = [a.id for a in alerts.asking(workspace())]
-        if waiting and st.button(_("All seen"), icon=ICONS["info"], key="alerts.seen"):
+        if waiting and st.button(_("All seen"), icon=":material/visibility:", key="alerts.seen"):
             alerts.see(workspace(), waiting)
             st.rerun()
     asked = st.query_params.get("alert")

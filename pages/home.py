@@ -16,6 +16,7 @@ from platform_core.alerts import service as alerts
 from platform_core.clock import now
 from platform_core.datasets import service as datasets
 from platform_core.demo import service as demo
+from platform_core.doctor.diagnosis import LEVELS
 from platform_core.environment.machine import TIGHT_DISK
 from platform_core.environment.machine import disk as disk_of
 from platform_core.jobs import service as jobs
@@ -103,11 +104,12 @@ def needs_you() -> None:
     broken = [d for d in datasets.list_datasets(workspace().home) if unusable(d)]
     disk = disk_of(workspace().home)
     asking = alerts.asking(workspace(), limit=SHOWN)
+    failed = [job for job in failed if job.id not in {alert.job_id for alert in asking}]
     if not failed and not broken and not asking and disk.free >= TIGHT_DISK:
         return
     st.subheader(_("Needs you"), anchor=False)
     with st.container(border=True, key="needs-you", gap="xsmall"):
-        open_alerts(asking)
+        open_alerts(sorted(asking, key=lambda a: -LEVELS.index(a.level)))
         for job in failed:
             with st.container(gap=None):
                 link("monitor", _("{name} failed", name=job.name), "error", job=job.id)

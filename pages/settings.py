@@ -14,6 +14,7 @@ from platform_core.alerts import notify
 from platform_core.alerts.notify import Channel
 from platform_core.clock import now
 from platform_core.errors import Problem
+from platform_core.jobs.messages import Finding, validate
 from platform_core.jobs.service import current_user
 from platform_core.jobs.spec import setting_of
 from platform_core.options import service as options
@@ -33,7 +34,7 @@ def page() -> None:
         fill(Options, KEY, stored)
     left, right = st.columns([5, 3], gap="large")
     with left:
-        form = spec_form(Options, KEY, {})
+        form = spec_form(Options, KEY, {}, judge)
     with right, st.container(key="beside", gap="small"):
         with st.container(border=True, gap="small"):
             save_box(form, stored)
@@ -41,6 +42,11 @@ def page() -> None:
             sending(kept)
         with guarded():
             who()
+
+
+def judge(typed: dict[str, Any]) -> tuple[Options | None, list[Finding]]:
+    """The options as typed; an empty field stands for its default."""
+    return validate(Options, {name: value for name, value in typed.items() if value is not None})
 
 
 def changed(form: Form[Options], stored: dict[str, Any]) -> dict[str, Any]:

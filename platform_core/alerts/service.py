@@ -25,6 +25,7 @@ QUIET_SECONDS = 120.0
 """How long a condition must be gone until its alert ends."""
 ORIGIN = "origin.json"
 LONGEST_NAME = 200
+EXPONENT = re.compile(r"e(?:\+|(-))0*")
 
 
 def keep(workspace: Workspace, job: Job, found: Sequence[Diagnosis], host: str, host_rules: frozenset[str]) -> None:
@@ -193,7 +194,7 @@ def retry(workspace: Workspace, alert_id: int, actor: str = "") -> Job:
 
 
 def fixed_name(old: Job, wanted: Sequence[tuple[str, object, object]]) -> str:
-    """ "Sums (learning rate 5e-06)"; what an earlier fix added is replaced."""
+    """ "Sums (learning rate 5e-6)"; what an earlier fix added is replaced."""
     fields = algorithm(old.kind).spec.model_fields
     parts = [f"{setting_of(fields[name], name).title.lower()} {shown(value)}" for name, _old, value in wanted[:2]]
     added = f" ({', '.join(parts)})"
@@ -206,7 +207,7 @@ def shown(value: object) -> str:
     """The value of a setting in few characters."""
     if isinstance(value, bool):
         return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else "–" if value is None else str(value)
+    return EXPONENT.sub(r"e\1", f"{value:g}") if isinstance(value, float) else "–" if value is None else str(value)
 
 
 def origin(workspace: Workspace, job_id: str) -> str | None:

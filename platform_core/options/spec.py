@@ -63,19 +63,19 @@ class Options(BaseModel):
         group="Alerts",
     )
     mail_to: str = setting(
-        "", title="E-mail to", help="Addresses, separated by commas.", group="Alerts", max_length=2000
+        "", title="E-mail to", help="Addresses, separated by commas.", group="E-mail", max_length=2000
     )
-    mail_from: str = setting("", title="E-mail from", help="The sender.", group="Alerts", max_length=320)
-    smtp_host: str = setting("", title="Mail server", help="Name of the SMTP server.", group="Alerts", max_length=255)
-    smtp_port: int = setting(587, title="Port", help="Of the mail server.", group="Alerts", ge=1, le=65_535)
+    mail_from: str = setting("", title="E-mail from", help="The sender.", group="E-mail", max_length=320)
+    smtp_host: str = setting("", title="Mail server", help="Name of the SMTP server.", group="E-mail", max_length=255)
+    smtp_port: int = setting(587, title="Port", help="Of the mail server.", group="E-mail", ge=1, le=65_535)
     smtp_security: Literal["starttls", "tls", "none"] = setting(
         "starttls",
         title="Encryption",
         help="How the line to the mail server is protected.",
-        group="Alerts",
+        group="E-mail",
         labels={"starttls": "STARTTLS", "tls": "TLS", "none": "None"},
     )
-    smtp_user: str = setting("", title="Mail user", help="Empty: no login.", group="Alerts", max_length=320)
+    smtp_user: str = setting("", title="Mail user", help="Empty: no login.", group="E-mail", max_length=320)
 
     @field_validator("webhook_url")
     @classmethod
