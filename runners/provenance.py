@@ -5,10 +5,10 @@ Written to `attempts/<n>/provenance.json` beside the training, so that hashing a
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 from threading import Thread
@@ -16,12 +16,13 @@ from threading import Thread
 from platform_core.environment.machine import memory_bytes, processor_model
 from platform_core.environment.software import installed, lathe_version
 from platform_core.files import write_json
+from platform_core.jobs.inputs import digest, hashes, packages
 from platform_core.jobs.spec import spec_hash
 from runners.job import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "numpy")
-HASHED = (".safetensors", ".json", ".jinja", ".model", ".txt")
+GIT_SECONDS = 10.0
 log = logging.getLogger("lathe.provenance")
 
 
@@ -34,14 +35,18 @@ def record_beside(run: Run) -> Thread:
 
 def provenance(run: Run) -> dict[str, object]:
     """Hashes of all inputs (sha256), versions, seed and machine of one attempt."""
+    everything = packages()
     return {
         "attempt": run.attempt,
         "seed": run.spec.seed,
         "spec_sha256": spec_hash(run.kind, run.spec),
         "inputs": {field: hashes(path) for field, path in run.paths.items()},
-        "code": {"lathe": lathe_version(), "commit": commit(ROOT)},
+        "code": {"lathe": lathe_version(), "commit": commit(ROOT), "changed": changed(ROOT)},
         "libraries": {name: version for name in LIBRARIES if (version := installed(name))},
+        "packages_sha256": digest(everything),
+        "packages": everything,
         "python": platform.python_version(),
+        "threads": run.threads,
         "machine": {
             "system": platform.platform(),
             "cpu": processor_model(),
@@ -50,13 +55,6 @@ def provenance(run: Run) -> dict[str, object]:
             "gpus": _gpus(),
         },
     }
-
-
-def hashes(path: Path) -> dict[str, str]:
-    """File name → sha256 of a dataset file, or of the weights, settings and tokenizer files of a folder."""
-    if path.is_file():
-        return {path.name: _sha256(path)}
-    return {p.name: _sha256(p) for p in sorted(path.iterdir()) if p.is_file() and p.suffix in HASHED}
 
 
 def commit(root: Path) -> str | None:
@@ -75,16 +73,31 @@ def commit(root: Path) -> str | None:
         return None
 
 
+def changed(root: Path) -> bool | str:
+    """Whether tracked files differ from the commit, as git says; "unknown" outside a clone or without git."""
+    if commit(root) is None:
+        return "unknown"
+    # Settings of a repository can name programs to run; these two switch such programs off.
+    quiet = ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-C", str(root)]
+    try:
+        said = subprocess.run(
+            [*quiet, "status", "--porcelain", "--untracked-files=no"],
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=GIT_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return bool(said.stdout.strip())
+
+
 def _record(run: Run) -> None:
     try:
         write_json(run.folder / "attempts" / str(run.attempt) / "provenance.json", provenance(run))
     except OSError as error:
         log.warning("what this attempt was made of could not be written: %s", error)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def _gpus() -> list[str]:

@@ -6,10 +6,13 @@ import hashlib
 import subprocess
 from pathlib import Path
 
+import pytest
 import torch
 
 from platform_core.files import read_json
-from runners.provenance import ROOT, commit, hashes
+from platform_core.jobs.inputs import digest, hashes
+from runners.launchers.environment import redacted, runner_environment
+from runners.provenance import ROOT, changed, commit
 from tests.integration.engines.jobs import SIZES, TRAINING, forked, make_job
 
 
@@ -29,6 +32,11 @@ def test_the_commit_is_gits_own(tmp_path: Path) -> None:
     subprocess.run([*git, "pack-refs", "--all"], check=True)
     assert commit(tmp_path) == said
     assert commit(ROOT / "docs") is None
+    assert changed(ROOT / "docs") == "unknown"
+    assert changed(tmp_path) is False
+    (tmp_path / "code.py").write_text("1")
+    subprocess.run([*git, "add", "code.py"], check=True)
+    assert changed(tmp_path) is True
 
 
 def test_a_run_writes_it_beside_the_training(tmp_path: Path, files: dict[str, Path], tokenizer: Path) -> None:
@@ -45,3 +53,22 @@ def test_a_run_writes_it_beside_the_training(tmp_path: Path, files: dict[str, Pa
     libraries = made_of["libraries"]
     assert isinstance(libraries, dict)
     assert libraries["torch"] == torch.__version__.partition("+")[0] or libraries["torch"] == torch.__version__
+    packages = made_of["packages"]
+    assert isinstance(packages, dict)
+    assert packages["torch"] == torch.__version__
+    assert made_of["packages_sha256"] == digest(packages)
+    assert made_of["threads"] == 1
+
+
+def test_no_secret_is_in_what_is_recorded(
+    tmp_path: Path, files: dict[str, Path], tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HF_TOKEN", "WANDB_API_KEY", "SOME_SECRET"):
+        monkeypatch.setenv(name, "canary-4711")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://me:canary-4711@index.example.org/simple")
+    spec = {**SIZES, **TRAINING, "max_steps": 2, "batch_size": 4, "max_length": 32}
+    job = make_job(tmp_path / "job", "pretrain", spec, tokenizer=tokenizer, dataset=files["pretrain"])
+    assert forked(job) == 0, job.log
+    written = [p for p in job.folder.rglob("*") if p.is_file()]
+    assert not [p for p in written if b"canary-4711" in p.read_bytes()]
+    assert "canary-4711" not in str(redacted(runner_environment(tmp_path, 1)))
