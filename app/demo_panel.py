@@ -9,13 +9,13 @@ import streamlit as st
 from app.curves import main_curve
 from app.format import duration, share, share_interval
 from app.page import as_problem, go, guarded, trouble, workspace
-from app.results import Score, scores
 from app.samples import record_cards
 from app.stages import stage_strip
 from app.table import Column, Row, table, words
 from app.words import _, say
 from platform_core.demo import service as demo
 from platform_core.errors import Text, text
+from platform_core.evaluation.scores import Score, scores
 from platform_core.jobs import service as jobs
 from platform_core.jobs.states import ACTIVE, STARTABLE
 from platform_core.jobs.store import Job
