@@ -64,8 +64,8 @@ def _too_low(case: Case, rate: float) -> Diagnosis | None:
     found = fell(case)
     if advised is None or found is None or rate * FAR > advised[0]:
         return None
-    series, share, _ = found
-    if share > 0.03:
+    series, _, clearly = found
+    if clearly:
         return None
     better = rounded(advised[0])
     return Diagnosis(
@@ -96,7 +96,7 @@ RULE = Rule(
     level="critical",
     explains=text(
         "Too high: the newest losses are over 1.15 times the first one. Too low: at a tenth of the least recommended "
-        "rate or below, the loss fell by less than 3 %."
+        "rate or below, the loss does not fall (see that rule)."
     ),
     examine=examine,
     leads_to=("loss_spike", "gradient_explosion", "plateau", "gradient_layers"),

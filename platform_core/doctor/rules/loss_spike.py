@@ -73,7 +73,7 @@ def _noise_before(logs: Values) -> Values:
     whole = noise(logs)
     moves = np.abs(np.diff(logs))
     local = np.median(np.lib.stride_tricks.sliding_window_view(moves, BEFORE - 1)[:-1], axis=1) * 1.4826 / np.sqrt(2)
-    return np.maximum(local, whole)
+    return np.asarray(np.maximum(local, whole))
 
 
 def _excuse(case: Case, series: Series) -> Values:

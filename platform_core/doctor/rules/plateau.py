@@ -18,6 +18,8 @@ FALL = 0.03
 CLEAR = 4.0
 """Standard errors that make a small fall a clear one."""
 NOTHING = 0.005
+BEGIN, ENOUGH = 16, 2.5
+"""The first points that tell the level at the start, and standard errors that a fall of 3 % from it must have."""
 
 
 def fell(case: Case) -> tuple[Series, float, bool] | None:
@@ -29,22 +31,23 @@ def fell(case: Case) -> tuple[Series, float, bool] | None:
     series = Series(steps[kept], values[kept])
     if len(series.values) < POINTS or not (series.values > 0).all():
         return None
-    start = median(case.first("loss").values[:5])
+    start = finite(case.first("loss")).values[:BEGIN]
     count = len(series.values) // 5
     early, late = median(series.values[:count]), median(series.values[-count:])
-    early = max(early, start) if np.isfinite(start) else early
+    begun = max(median(start), early)
     error = 1.25 * noise(series.values) * np.sqrt(2 / count)
-    share = (early - late) / early
-    return series, share, share > NOTHING and early - late > CLEAR * error
+    clearly = (early - late) / early > NOTHING and early - late > CLEAR * error
+    beginning = 1.25 * noise(case.recent("loss").values) * np.sqrt(1 / len(start) + 1 / count)
+    return series, (begun - late) / begun, clearly or begun - late > max(FALL * begun, ENOUGH * beginning)
 
 
 def examine(case: Case) -> Diagnosis | None:
-    """The last fifth of the loss against its start: fallen by less than 3 %, and not clearly against the noise."""
+    """The last fifth of the loss against the first points and the first fifth: not fallen beyond the noise."""
     found = fell(case)
     if found is None:
         return None
-    series, share, clearly = found
-    if share >= FALL or clearly:
+    series, _, clearly = found
+    if clearly:
         return None
     rate = case.setting("learning_rate")
     higher = rounded(min(1.0, rate * 3)) if isinstance(rate, int | float) else None
@@ -71,8 +74,8 @@ RULE = Rule(
     title=text("Loss does not fall"),
     level="warning",
     explains=text(
-        "After 60 logged points past the warm-up, the median loss of the last fifth is less than 3 % below the start, "
-        "and the difference is within 4 standard errors of its noise or below 0.5 %."
+        "After 60 logged points past the warm-up, the median loss of the last fifth is less than 3 % (or 2.5 standard "
+        "errors) below the first 16 points, and less than 4 standard errors or 0.5 % below the first fifth."
     ),
     examine=examine,
 )
