@@ -18,7 +18,7 @@ define bootstrap
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-fast soak lint format docs lock clean distclean
+.PHONY: help setup demo run test test-fast faults lint format docs lock clean distclean
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -43,10 +43,9 @@ test-fast: ## Run the quick tests that need no other process (under a minute)
 	$(bootstrap) --with python-tests
 	@$(PY) -m pytest tests/unit -m "not slow" --durations=5
 
-soak: ## Kill supervisors and runners at random moments, 200 rounds (ROUNDS=200 SEED=0)
+faults: ## Kill, fill, lock, corrupt and race at random, 200 rounds (ROUNDS=200 SEED=0)
 	$(bootstrap) --with tests
-	@LATHE_KILL_ROUNDS=$(or $(ROUNDS),200) LATHE_KILL_SEED=$(SEED) \
-	  $(PY) -m pytest -s tests/integration/supervisor/test_kills.py tests/integration/supervisor/test_kills_real.py
+	@LATHE_KILL_ROUNDS=$(or $(ROUNDS),200) LATHE_KILL_SEED=$(SEED) $(PY) -m pytest -s tests/faults
 
 lint: ## Check style, types, rooms, texts and that docs/reference is up to date
 	$(bootstrap) --with python-tests

@@ -38,7 +38,7 @@ OTHERS = {
             "the package index",
             "A package index with another build of PyTorch, such as the small one for CPUs; read by the set-up.",
         ),
-        Variable("LATHE_KILL_ROUNDS", "20", "Rounds of the tests that kill processes at random; `make soak`: 200."),
+        Variable("LATHE_KILL_ROUNDS", "a few", "Rounds of the tests in tests/faults; `make faults`: 200."),
         Variable("LATHE_KILL_SEED", "0", "Where their choices start; a round that fails prints its own."),
         Variable("LATHE_LOCKED_SECONDS", "3", "How long the test of a locked database keeps it locked."),
     ),

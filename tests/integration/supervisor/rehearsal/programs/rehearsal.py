@@ -31,6 +31,8 @@ def work(run: Run, report: Report) -> dict[str, object]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for number in range(spec.children):
         subprocess.Popen(["sleep", "600"], start_new_session=number % 2 == 1)
+    for _ in range(spec.daemons):
+        subprocess.run(["sh", "-c", "setsid sleep 600 & exec true"], check=True)
     run.checkpoints.mkdir(exist_ok=True)
     whole = checkpoint.last_whole(run.checkpoints)
     begin = int(whole.name.removeprefix("step-")) if whole else 0
@@ -38,6 +40,7 @@ def work(run: Run, report: Report) -> dict[str, object]:
         report.resume_at(begin)
     for step in range(begin + 1, spec.steps + 1):
         Event().wait(spec.step_seconds)
+        speak(step, spec.log_mib)
         report.metrics(step, {"loss": 1 / step, "worst": float("nan")})
         report.progress(step, spec.steps)
         if report.wish or step % spec.save_every == 0:
@@ -48,6 +51,19 @@ def work(run: Run, report: Report) -> dict[str, object]:
     for number in range(PIECES):
         (run.output / f"piece-{number}.json").write_text(json.dumps({"job": run.id, "number": number}))
     return {"loss": 1 / spec.steps}
+
+
+def speak(step: int, mebibytes: float) -> None:
+    """Lines of 64 bytes, numbered, straight into the log."""
+    count = int(mebibytes * 2**14)
+    first = step * count
+    if count:
+        os.write(
+            2,
+            b"".join(
+                b"%012d %s\n" % (first + n, b"the quick brown fox jumps over the lazy dog 123456") for n in range(count)
+            ),
+        )
 
 
 def save(run: Run, step: int) -> None:
