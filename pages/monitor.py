@@ -26,6 +26,7 @@ from app.job_actions import (
 from app.job_status import status, why
 from app.log_panel import log_panel
 from app.page import Door, empty_state, go, guarded, header, link, plain, workspace
+from app.reproduce_panel import reproduce_button
 from app.results import result_table
 from app.samples import samples
 from app.spec_text import to_yaml
@@ -77,6 +78,7 @@ def head(job: Job) -> None:
         else:
             evaluate_button(job)
         clone_button([job])
+        reproduce_button(place, job)
         if job.state not in ACTIVE:
             delete_button(place, [job], leave=True)
 

@@ -18,6 +18,7 @@ from app.commands.organize import commands as marks
 from app.commands.printing import STATE_COLOURS as COLOURS
 from app.commands.printing import ago, duration, paint, plain, show, show_json, significant, table
 from app.commands.queue import moment
+from app.commands.reproduce import commands as reproductions
 from platform_core.alerts import service as alerts
 from platform_core.clock import now
 from platform_core.jobs import service, supervision
@@ -259,5 +260,5 @@ def clone(job_id: str, name: str, changes: tuple[str, ...], at_once: bool, as_js
 
 
 command.add_command(logs)
-for mark in marks:
+for mark in (*marks, *reproductions):
     command.add_command(mark)

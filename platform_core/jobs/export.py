@@ -1,0 +1,188 @@
+"""A training as a folder that runs without the platform: train.py, its settings, exact versions, where the data is.
+
+Nothing that a person wrote goes into the program: names, paths and settings stand in `config.json` alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import uuid
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from platform_core.algorithms.registry import algorithm
+from platform_core.datasets.needs import training_rows
+from platform_core.environment.software import installed
+from platform_core.errors import Problem
+from platform_core.files import publish, sync_folder
+from platform_core.jobs import service
+from platform_core.jobs.inputs import HASHED, hashes
+from platform_core.jobs.spec import JobSpec
+from platform_core.jobs.store import Job
+from platform_core.workspace.service import Workspace
+
+PROGRAM = Path(__file__).resolve().parents[2] / "runners" / "exported" / "train.py"
+KINDS = ("pretrain", "sft", "grpo")
+NEEDED = ("torch", "transformers", "trl", "accelerate", "datasets", "tokenizers", "safetensors", "numpy", "jinja2")
+ROWS = "data.jsonl"
+QUEUE = ("cpu_slots", "memory_gib", "gpus", "gpu_memory_gib", "time_limit_hours", "retries", "retry_wait_seconds")
+LONGEST_NAME = 60
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Where an export is, and the archive of it when one was asked for."""
+
+    folder: Path
+    archive: Path | None
+
+
+def export(
+    workspace: Workspace, job_id: str, folder: Path | None = None, *, with_data: bool = False, archive: bool = False
+) -> Exported:
+    """Make `folder` (default: a new one in `exports/`); `with_data` copies dataset and model into it.
+
+    Raises Problem for a kind that can't run without the platform, and when the folder is there already.
+    """
+    job = service.get(workspace, job_id)
+    refuse_other_kinds(job)
+    target = (folder or free_place(workspace.home / "exports", job)).absolute()
+    zipped = target.with_name(f"{target.name}.zip")
+    for place in (target, *([zipped] if archive else [])):
+        if place.exists() or place.is_symlink():
+            raise Problem("{folder} is there already: name another folder; nothing is overwritten.", folder=str(place))
+    part = target.with_name(f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        part.mkdir(parents=True)
+        _fill(workspace, job, part, with_data)
+        publish(part, target)
+        if archive:
+            made = Path(shutil.make_archive(str(part), "zip", target.parent, target.name))
+            made.replace(zipped)
+            sync_folder(zipped.parent)
+    except OSError as error:
+        raise Problem(
+            "The export can't be written to {folder}: {reason}.",
+            folder=str(target),
+            reason=error.strerror or str(error),
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        part.with_name(part.name + ".zip").unlink(missing_ok=True)
+    return Exported(target, zipped if archive else None)
+
+
+def refuse_other_kinds(job: Job) -> None:
+    """Raise Problem for what train.py can't do."""
+    if job.kind not in KINDS:
+        raise Problem(
+            "“{name}” can't be exported: only pretraining, SFT and GRPO run without the platform.", name=job.name
+        )
+
+
+def free_place(exports: Path, job: Job) -> Path:
+    """A folder in `exports` that is not there yet, named after the job in letters that every system knows."""
+    words = re.sub(r"[^A-Za-z0-9]+", "-", job.name).strip("-")[:LONGEST_NAME].strip("-")
+    name = f"{words}-{job.id}" if words else job.id
+    numbers = ("", *(f"-{n}" for n in range(2, 10_000)))
+    places = (exports / f"{name}{number}" for number in numbers)
+    return next(p for p in places if not p.exists() and not p.with_name(f"{p.name}.zip").exists())
+
+
+def _fill(workspace: Workspace, job: Job, part: Path, with_data: bool) -> None:
+    spec = algorithm(job.kind).spec.model_validate(job.spec)
+    paths = service.resolved_paths(workspace, spec)
+    inputs = {
+        field: _rows(job, path, part, with_data) if field == "dataset" else _model(field, path, part, with_data)
+        for field, path in paths.items()
+    }
+    config = {
+        "job": job.id,
+        "name": job.name,
+        "kind": job.kind,
+        "threads": job.cpu_slots,
+        "inputs": inputs,
+        "settings": _settings(spec),
+    }
+    (part / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+    (part / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    shutil.copyfile(PROGRAM, part / "train.py")
+    (part / "requirements.txt").write_text(_requirements(workspace, job), encoding="utf-8")
+    (part / "README.md").write_text(_readme(job, inputs), encoding="utf-8")
+
+
+def _settings(spec: JobSpec) -> dict[str, Any]:
+    return {name: value for name, value in spec.model_dump(mode="json").items() if name not in QUEUE}
+
+
+def _rows(job: Job, path: Path, part: Path, with_data: bool) -> dict[str, Any]:
+    """The dataset as it is where train.py can read it, else its rows as the job read them, written to `data.jsonl`."""
+    family = algorithm(job.kind).dataset_format or job.kind
+    if not with_data and _is_plain(path, family):
+        return {"path": str(path), "sha256": hashes(path)}
+    with (part / ROWS).open("w", encoding="utf-8") as file, training_rows(path, family) as rows:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return {"path": ROWS, "sha256": hashes(part / ROWS), "made_from": {"path": str(path), "sha256": hashes(path)}}
+
+
+def _is_plain(path: Path, family: str) -> bool:
+    """Whether a file is JSON Lines whose rows have, under the same names, what the job read from them."""
+    if path.suffix.lower() != ".jsonl" or not path.is_file():
+        return False
+    try:
+        with path.open(encoding="utf-8") as file, training_rows(path, family) as rows:
+            values = (json.loads(line) for line in file if line.strip())
+            return all(
+                isinstance(value, dict) and row is not None and all(value.get(k) == v for k, v in row.items())
+                for value, row in zip_longest(values, rows)
+            )
+    except ValueError:
+        return False
+
+
+def _model(field: str, path: Path, part: Path, with_data: bool) -> dict[str, Any]:
+    if not with_data:
+        return {"path": str(path), "sha256": hashes(path)}
+    (part / field).mkdir()
+    for file in sorted(p for p in path.iterdir() if p.is_file() and p.suffix in HASHED):
+        shutil.copyfile(file, part / field / file.name)
+    return {"path": field, "sha256": hashes(part / field)}
+
+
+def _requirements(workspace: Workspace, job: Job) -> str:
+    """What train.py imports in the versions of the job's newest attempt, or in today's when none was recorded."""
+    recorded = service.provenance(workspace, job).get("packages", {})
+    known = {name.lower(): version for name, version in recorded.items()}
+    versions = {name: known.get(name) or installed(name) for name in NEEDED}
+    # 2.13.0+cpu comes from an index of its own; the build does not belong into a pin.
+    return "".join(f"{name}=={version.partition('+')[0]}\n" for name, version in versions.items() if version)
+
+
+def _readme(job: Job, inputs: dict[str, Any]) -> str:
+    title = "".join(c for c in job.name if c.isprintable() and c != "`")
+    places = "\n".join(f"- {field}: `inputs.{field}.path` in config.json" for field in inputs)
+    return f"""# A training that runs by itself
+
+`{title}` ({job.kind}, job {job.id}).
+
+    python -m venv .venv
+    .venv/bin/pip install -r requirements.txt
+    .venv/bin/python train.py
+
+It writes `metrics.jsonl` and the model into `output/`, beside `train.py`. Settings and inputs are in `config.json`
+(`config.yaml` says the same for reading); `train.py` needs nothing but the packages in `requirements.txt`.
+
+Inputs, checked by their sha256 before the training begins:
+
+{places}
+
+On a CPU the same versions, threads ({job.cpu_slots}) and processor give the same losses bit for bit; on a GPU the last
+digits may differ. It trains from the beginning to the end: there is no pause and no resume without the platform.
+"""

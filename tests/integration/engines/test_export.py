@@ -1,0 +1,134 @@
+"""An exported training runs where the platform is not there, and gives the same losses and weights to the bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from platform_core.errors import Problem
+from platform_core.jobs import service
+from platform_core.jobs.export import export
+from platform_core.jobs.store import Job as Row
+from platform_core.metrics.reader import Reader
+from platform_core.workspace.service import Workspace, open_workspace
+from tests.integration.engines.jobs import SIZES, TRAINING, Job, forked
+
+HOSTILE = 'a"""; import os; os.system("touch /tmp/owned") #\n../../x `rm` ünï'
+CASES = {
+    "sft": {**TRAINING, "max_steps": 6, "batch_size": 8, "max_length": 32},
+    "pretrain": {**SIZES, **TRAINING, "max_steps": 4, "batch_size": 4, "max_length": 32},
+    "grpo": {
+        **TRAINING,
+        "max_steps": 3,
+        "batch_size": 8,
+        "num_generations": 4,
+        "max_completion_length": 5,
+        "answer_extraction": "marker",
+    },
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path, files: dict[str, Path], tokenizer: Path, taught: Path) -> Workspace:
+    workspace = open_workspace(tmp_path / "home")
+    for kind in ("pretrain", "sft", "grpo"):
+        shutil.copyfile(files[kind], workspace.datasets / f"{kind}.jsonl")
+    shutil.copytree(tokenizer, workspace.models / "tokens")
+    shutil.copytree(taught, workspace.models / "taught")
+    return workspace
+
+
+def made(place: Workspace, kind: str, name: str = HOSTILE, **more: object) -> Row:
+    inputs = {"tokenizer": "tokens"} if kind == "pretrain" else {"model": "taught"}
+    values = {**CASES[kind], **inputs, "dataset": f"{kind}.jsonl", **more}
+    return service.create(place, kind, values, name=name)
+
+
+def run_here(place: Workspace, row: Row) -> Job:
+    service.write_run(place, row, 1, 1)
+    job = Job(place.job_folder(row.id), row.kind)
+    assert forked(job) == 0, job.log
+    return job
+
+
+def run_alone(folder: Path) -> subprocess.CompletedProcess[str]:
+    """train.py in a Python that can't import the platform: from its own folder, isolated, no PYTHONPATH."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "LATHE", "PLATFORM"))}
+    barred = "import sys\nclass No:\n def find_spec(self, name, *more):\n"
+    barred += "  if name.partition('.')[0] in ('platform_core', 'runners', 'app', 'pages'): raise ImportError(name)\n"
+    barred += "sys.meta_path.insert(0, No())\nimport runpy\nrunpy.run_path('train.py', run_name='__main__')"
+    return subprocess.run(
+        [sys.executable, "-I", "-c", barred], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(("kind", "with_data"), [("sft", False), ("pretrain", True), ("grpo", True)])
+def test_it_gives_the_same_losses(kind: str, with_data: bool, place: Workspace, tmp_path: Path) -> None:
+    row = made(place, kind)
+    job = run_here(place, row)
+    exported = export(place, row.id, with_data=with_data)
+    folder = tmp_path / "elsewhere"
+    shutil.copytree(exported.folder, folder)
+    if with_data:
+        shutil.rmtree(place.models)
+        shutil.rmtree(place.datasets)
+    done = run_alone(folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with Reader(job.folder / "metrics.sqlite") as run:
+        steps, losses = run.points("loss")
+    alone = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["loss"]) for line in alone] == list(zip(steps.tolist(), losses.tolist(), strict=True))
+    assert (folder / "output" / "model.safetensors").read_bytes() == job.weights
+    assert not Path("/tmp/owned").exists()
+
+
+def test_what_people_wrote_is_in_the_settings_alone(place: Workspace) -> None:
+    row = made(place, "sft")
+    one, two = export(place, row.id), export(place, row.id, archive=True)
+    assert one.folder.parent == two.folder.parent == place.home / "exports"
+    assert one.folder.name.startswith("a-import-os-os-system")
+    assert one.folder != two.folder
+    programs = {(e.folder / "train.py").read_bytes() for e in (one, two)}
+    assert len(programs) == 1
+    assert b"owned" not in programs.pop()
+    assert json.loads((one.folder / "config.json").read_text())["name"] == row.name
+    assert two.archive is not None
+    shutil.unpack_archive(two.archive, place.home / "unpacked")
+    assert (place.home / "unpacked" / two.folder.name / "train.py").is_file()
+    assert "torch==" in (one.folder / "requirements.txt").read_text()
+
+
+def test_nothing_is_overwritten_and_other_kinds_are_refused(place: Workspace, tmp_path: Path) -> None:
+    row = made(place, "sft")
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(Problem, match="there already"):
+        export(place, row.id, tmp_path / "mine")
+    tokens = service.create(place, "tokenizer", {"dataset": "pretrain.jsonl", "vocab_size": 300}, name="tokens")
+    with pytest.raises(Problem, match="can't be exported"):
+        export(place, tokens.id)
+
+
+def test_a_dataset_in_other_columns_goes_along_as_rows(place: Workspace) -> None:
+    rows = [{"instruction": f"{n}+1=", "output": f"{n + 1}"} for n in range(40)]
+    (place.datasets / "alpaca.json").write_text(json.dumps(rows))
+    row = service.create(place, "sft", {**CASES["sft"], "model": "taught", "dataset": "alpaca.json"}, name="other")
+    folder = export(place, row.id).folder
+    lines = [json.loads(line) for line in (folder / "data.jsonl").read_text().splitlines()]
+    assert lines[0] == {"prompt": "0+1=", "completion": "1"}
+    assert json.loads((folder / "config.json").read_text())["inputs"]["dataset"]["path"] == "data.jsonl"
+
+
+def test_an_input_that_changed_is_named(place: Workspace) -> None:
+    row = made(place, "sft")
+    folder = export(place, row.id).folder
+    with (place.datasets / "sft.jsonl").open("a") as file:
+        file.write('{"prompt": "1+1=", "completion": "3"}\n')
+    done = run_alone(folder)
+    assert done.returncode == 1
+    assert "sft.jsonl is not what the job was trained on" in done.stderr
