@@ -14,10 +14,11 @@ from typing import Any
 import streamlit as st
 
 from app.curves import colour_of
-from app.format import ago, duration, moment
+from app.format import duration, moment
 from app.words import _, say
 from platform_core.algorithms.registry import algorithms
 from platform_core.clock import now
+from platform_core.durations import coarse
 from platform_core.hosts.devices import Gpu
 from platform_core.jobs.line import Entry, Runs
 from platform_core.jobs.ordering import View
@@ -88,7 +89,7 @@ def _row(job: Entry, wait: Wait, number: int) -> dict[str, Any]:
         "name": job.name,
         "href": f"monitor?job={job.id}",
         "small": f"{_(kind.title) if kind is not None else job.kind} · {job.owner}",
-        "since": _("waits since {time}", time=ago(max(0.0, _age(job)))),
+        "since": _("for {time}", time=say(coarse(max(0.0, now() - job.queued_at)))),
         "exact": moment(job.queued_at),
         "priority": priority_of(job.priority),
         "hand": job.position is not None,
@@ -97,10 +98,6 @@ def _row(job: Entry, wait: Wait, number: int) -> dict[str, Any]:
         "start": say(wait.expected),
         "later": job.not_before is not None,
     }
-
-
-def _age(job: Entry) -> float:
-    return now() - job.queued_at
 
 
 def wants(job: Entry) -> str:

@@ -154,7 +154,7 @@ class Supervisor:
 
     def _count_usage(self, connection: Connection, have: Capacity) -> Usage:
         """What each owner used: counted anew when an attempt has begun or ended, and now and then."""
-        active = frozenset((job.id, job.attempt) for job in self._active)
+        active = queue.active_attempts(connection)
         if self._usage is None or active != self._counted[1] or monotonic() - self._counted[0] >= USAGE_EVERY:
             self._usage, self._counted = read_usage(connection, queue.whole(have)), (monotonic(), active)
         return self._usage

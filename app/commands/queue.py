@@ -105,8 +105,10 @@ def _row(number: int, job: Entry, wait: Wait) -> list[object]:
 
 def wants(job: Entry) -> str:
     """What a job asks for in one line."""
-    parts = [f"{job.cpu_slots} cores", f"{job.memory_bytes / GIB:.1f} GiB"]
-    parts += [f"{job.gpus} GPUs of {job.gpu_memory_bytes / GIB:.1f} GiB"] if job.gpus else []
+    parts = [f"{job.cpu_slots} core{'s' if job.cpu_slots > 1 else ''}", f"{job.memory_bytes / GIB:.1f} GiB"]
+    parts += (
+        [f"{job.gpus} GPU{'s' if job.gpus > 1 else ''} of {job.gpu_memory_bytes / GIB:.1f} GiB"] if job.gpus else []
+    )
     return ", ".join(parts)
 
 

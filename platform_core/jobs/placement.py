@@ -171,6 +171,9 @@ class Room:
     def _cores_missing(self, job: Asks) -> Text:
         want, whole = self.capacity.share(job), self.capacity.cpu_slots
         taken = min(whole, sum(self.capacity.share(other) for other in self.holders))
+        if want == 1:
+            return text("Waits for a free CPU core: all {all} are taken by {names}.", all=whole,
+                        names=names(self.holders))  # fmt: skip
         return text(
             "Waits for {n} CPU cores: {taken} of {all} are taken by {names}.",
             n=want,

@@ -33,7 +33,7 @@ class Wait:
         if math.isinf(self.low) or (math.isinf(self.high) and self.low < 1):
             return text("not known")
         if math.isinf(self.high):
-            return text("not before {time} from now", time=coarse(self.low))
+            return text("in {time} or later", time=coarse(self.low))
         low, high = coarse(max(self.low, 1.0)), coarse(self.high)
         if str(low) == str(high):
             return text("in about {time}", time=high)

@@ -22,7 +22,8 @@ HAVE = Capacity(8, 64 * GIB, Snapshot("h", NOW, GPUS))
 def values(job_id: str, **more: Any) -> dict[str, Any]:
     return {
         "id": job_id, "name": job_id, "kind": "sft", "state": "queued", "since": NOW - 60, "owner": "ada",
-        "priority": 0, "position": None, "queued_at": NOW - 60, "not_before": None, "cpu_slots": 1, "memory_bytes": GIB, "gpus": 0,
+        "priority": 0, "position": None, "queued_at": NOW - 60, "not_before": None, "cpu_slots": 1, "memory_bytes": GIB,
+        "gpus": 0,
         "gpu_memory_bytes": 0, "time_limit": None, "retried": 0, "attempt": 0, "started_at": None, "reason": None,
     } | more  # fmt: skip
 
@@ -105,7 +106,7 @@ def test_a_retry_keeps_its_sentence() -> None:
 def test_the_expected_start_is_a_range_from_what_runs() -> None:
     found = why(running("r", cpu_slots=8, eta=100.0), waiting("a", cpu_slots=8), waiting("b", cpu_slots=8))
     assert (found["a"].low, found["a"].high) == pytest.approx((90.0, 110.0))
-    assert str(found["b"].expected) == "not before 2 min from now"
+    assert str(found["b"].expected) == "in 2 min or later"
     assert math.isinf(found["b"].high)
     limited = why(
         running("r", cpu_slots=8, eta=100.0), waiting("a", cpu_slots=8, time_limit=300.0), waiting("b", cpu_slots=8)
@@ -123,7 +124,7 @@ def test_the_expected_start_is_a_range_from_what_runs() -> None:
         (math.inf, math.inf, "not known"),
         (0.0, 180.0, "within 3 min"),
         (120.0, 300.0, "in 2 min to 5 min"),
-        (3600.0, math.inf, "not before 1 h from now"),
+        (3600.0, math.inf, "in 1 h or later"),
     ],
 )
 def test_an_expected_start_in_words(low: float, high: float, said: str) -> None:
