@@ -22,6 +22,8 @@ from platform_core.errors import Problem
 SECONDS = 10.0
 """For all of one delivery: connect, send, answer."""
 READ_BYTES = 65_536
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""IPv6 addresses that hold an IPv4 address (RFC 6052), as do mapped, 6to4 and Teredo ones."""
 
 
 def post(url: str, body: Mapping[str, Any], key: str, private: bool, seconds: float = SECONDS) -> None:
@@ -36,6 +38,8 @@ def post(url: str, body: Mapping[str, Any], key: str, private: bool, seconds: fl
             connection.request("POST", _target(parts), json.dumps(body).encode(), headers)
             answer = connection.getresponse()
             answer.read(READ_BYTES)
+        if connection.cut:  # a line that is cut reads as one that has ended
+            raise TimeoutError
     except TimeoutError as error:
         raise _late(host, seconds) from error
     except (OSError, http.client.HTTPException) as error:
@@ -76,6 +80,8 @@ def _allowed(address: str, private: bool) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if ip in NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return _allowed(str(inner), private)
     # link-local has the clouds' metadata service, which gives out credentials: never allowed
