@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from app.state import badge, word
 from app.words import _, say
 from platform_core.clock import now
 from platform_core.errors import Text, text
+from platform_core.jobs import ordering, supervision
 from platform_core.jobs import service as jobs
-from platform_core.jobs import supervision
 from platform_core.jobs.progress import seconds_taken
 from platform_core.jobs.states import ACTIVE
 from platform_core.jobs.store import Job
@@ -127,35 +127,22 @@ def why(workspace: Workspace, job: Job, start_again: Callable[[], None]) -> None
 
 
 def waits(workspace: Workspace, job: Job) -> None:
-    """What a queued job waits for: other jobs, cores, or a supervisor."""
-    unmet = [needed for needed in jobs.needs(workspace, job.id) if needed.state != "completed"]
-    if unmet:
-        with st.container(border=True, key="waits", gap="xsmall"):
-            st.markdown(f":material/schedule: {_('Waits for the output of:')}")
-            for needed in unmet:
-                with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                    link("monitor", needed.name, "arrow_forward", job=needed.id)
-                    badge(needed)
-        return
+    """Why a queued job waits, when it is likely to start, and the way to the jobs that it needs or to the queue."""
     st.info(plain(for_slots(workspace, job)), icon=":material/schedule:")
+    unmet = [needed for needed in jobs.needs(workspace, job.id) if needed.state != "completed"]
+    with st.container(key="waits", gap="xsmall"):
+        for needed in unmet:
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                link("monitor", needed.name, "arrow_forward", job=needed.id)
+                badge(needed)
+        link("queue", _("See the queue"), "low_priority")
 
 
 def for_slots(workspace: Workspace, job: Job) -> str:
-    """The sentence about cores, or about the missing supervisor."""
+    """The sentence that says what it waits for and until when, or that there is no supervisor."""
     if not supervision.is_alive(workspace.home):
         return _("Nobody starts jobs right now: the supervisor is being started; if this stays, see Environment.")
-    active = jobs.list_jobs(workspace, states=list(ACTIVE))
-    if not active:
+    wait = ordering.why(workspace, job.id)
+    if wait is None or wait.high < 1:
         return _("Starts within a moment.")
-    taken = sum(other.cpu_slots for other in active)
-    return _(
-        "Waits for {n} free cores: {taken} are taken by {names}.",
-        n=job.cpu_slots,
-        taken=taken,
-        names=named(active),
-    )
-
-
-def named(found: Sequence[Job]) -> str:
-    """The names of a few jobs."""
-    return ", ".join(f"“{job.name}”" for job in found[:3]) + (" …" if len(found) > 3 else "")
+    return _("{why} Expected start: {time}.", why=say(wait.reason), time=say(wait.expected))
