@@ -31,7 +31,7 @@ BUCKETS = 400
 FURTHEST = 200_000
 """Logged points back to which a whole curve goes, so that a look at a long run costs no more than at a short one."""
 LOG_BYTES = 65_536
-EVENTS, SAMPLES, NORMS = 500, 32, 50
+EVENTS, SAMPLES, NORMS = 500, 16, 50
 
 
 class Series(NamedTuple):

@@ -8,6 +8,7 @@ from platform_core.doctor.case import Case, Series
 from platform_core.doctor.diagnosis import Diagnosis
 from platform_core.doctor.fixes import lower_learning_rate
 from platform_core.doctor.rule import Rule
+from platform_core.doctor.rules import loss_spike
 from platform_core.doctor.statistics import evidence, finite, median, noise
 from platform_core.errors import text
 
@@ -37,6 +38,11 @@ def examine(case: Case) -> Diagnosis | None:
     value, before = float(np.exp(groups[worst])), float(np.exp(base[worst]))
     if value < float(case.setting("max_grad_norm", 1.0)):
         return None
+    spike = loss_spike.examine(case)
+    if spike is not None and spike.level != "info" and spike.step is not None:
+        began = np.flatnonzero(rise > np.log(TIMES))
+        if spike.step <= int(series.steps[BEFORE + began[0] + NEWEST // 2]):
+            return None  # the loss went first: the gradient only follows
     step = int(series.steps[BEFORE + worst])
     return Diagnosis(
         RULE.name,

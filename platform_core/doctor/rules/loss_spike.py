@@ -40,6 +40,7 @@ def examine(case: Case) -> Diagnosis | None:
     if not len(over):
         return None
     at = int(over[np.argmax((logs[BEFORE:] - base)[over])])
+    begin = int(max(o for o in over if o <= at and o - 1 not in over))
     level = _level(logs, base, limit, over)
     index, factor = at + BEFORE, float(np.exp(logs[at + BEFORE] - base[at]))
     step = int(series.steps[index])
@@ -54,7 +55,7 @@ def examine(case: Case) -> Diagnosis | None:
         ),
         text("A jump undoes what was learned, and may be the first of a row that ends in a blow-up."),
         lower_learning_rate(case, 3.0) if level != "info" else None,
-        step,
+        int(series.steps[begin + BEFORE]),
         evidence("loss", series, float(np.exp(limit[at])), index),
     )
 

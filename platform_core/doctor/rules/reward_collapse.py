@@ -30,7 +30,9 @@ def examine(case: Case) -> Diagnosis | None:
     at = int(np.argmax(level))
     best, now = float(level[at]), float(level[-1])
     scale = max(abs(best), float(level.max() - level.min()))
-    error = noise(series.values) * 1.25 * np.sqrt(2 / width)
+    # A reward that stands still after its fall has no noise there: that around the best level counts, too.
+    around = noise(series.values[max(0, at - width) : at + 2 * width])
+    error = max(noise(series.values), around) * 1.25 * np.sqrt(2 / width)
     if best - now < max(DROP * scale, SIGMAS * error, 1e-3):
         return None
     step = int(series.steps[at])
