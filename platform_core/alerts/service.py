@@ -51,16 +51,15 @@ def keep(workspace: Workspace, job: Job, found: Sequence[Diagnosis], host: str, 
 def keep_end(
     workspace: Workspace, job: Job, found: Sequence[Diagnosis], host_rules: frozenset[str], ended_at: float, well: bool
 ) -> None:
-    """Keep what was found once an attempt was over; all is past when it ended well. Doing it twice changes nothing."""
-    about = About(job.id, job.attempt)
+    """Keep what was found once an attempt was over; the rest is past. Doing it twice changes nothing.
+
+    Notes about what ended `well` are history at once: nobody need do anything.
+    """
+    about, mine = About(job.id, job.attempt), [d for d in found if d.rule not in host_rules]
     with writing(workspace.engine) as connection:
-        for diagnosis in found:
-            if diagnosis.rule not in host_rules:
-                store.upsert(connection, about, diagnosis, ended_at, again=True)
-        if well:
-            store.end(connection, about, ended_at)
-        else:
-            store.end(connection, about, ended_at, unseen_since=ended_at - QUIET_SECONDS)
+        for diagnosis in mine:
+            store.upsert(connection, about, diagnosis, ended_at, again=True)
+        store.end(connection, about, ended_at, but=[d.rule for d in mine if not (well and d.level == "info")])
 
 
 def end_hosts(workspace: Workspace, host: str) -> None:

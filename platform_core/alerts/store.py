@@ -110,9 +110,14 @@ def upsert(connection: Connection, about: About, found: Diagnosis, at: float, *,
     connection.execute(update(alerts).where(alerts.c.id == row.id).values(**values))
 
 
-def end(connection: Connection, about: About, at: float, *, unseen_since: float | None = None) -> int:
-    """End the open alerts about something, or only those not found any more since a time; how many they were."""
-    chosen = and_(about.where(), alerts.c.ended_at.is_(None))
+def end(
+    connection: Connection, about: About, at: float, *, unseen_since: float | None = None, but: Sequence[str] = ()
+) -> int:
+    """End the open alerts about something, those of the rules `but` left out; how many they were.
+
+    `unseen_since`: only those that were not found any more since then.
+    """
+    chosen = and_(about.where(), alerts.c.ended_at.is_(None), alerts.c.rule.not_in(list(but)))
     if unseen_since is not None:
         chosen = and_(chosen, alerts.c.last_seen < unseen_since)
     return connection.execute(update(alerts).where(chosen).values(ended_at=at)).rowcount

@@ -96,12 +96,14 @@ def test_a_host_has_one_alert_however_many_jobs_tell_it(workspace: Workspace, jo
 
 
 @pytest.mark.parametrize("well", [True, False])
-def test_an_end_looked_at_twice_leaves_one_alert(workspace: Workspace, job: Job, hands: Hands, well: bool) -> None:
+def test_an_end_looked_at_twice_leaves_one_alert_each(workspace: Workspace, job: Job, hands: Hands, well: bool) -> None:
+    keep(workspace, job, finding("no_progress"))
     for _ in range(2):
-        alerts.keep_end(workspace, job, [finding(), finding("disk_low")], HOST, hands.at, well)
-    (alert,) = alerts.list_alerts(workspace)
-    assert alert.rule == "loss_spike"
-    assert alert.open != well
+        found = [finding(), finding("plateau", "info"), finding("disk_low")]
+        alerts.keep_end(workspace, job, found, HOST, hands.at, well)
+    is_open = {a.rule: a.open for a in alerts.list_alerts(workspace)}
+    assert is_open == {"no_progress": False, "loss_spike": True, "plateau": not well}
+    assert len(alerts.list_alerts(workspace)) == 3
 
 
 def test_a_mute_silences_a_rule_for_a_job_or_everywhere_and_passes(
