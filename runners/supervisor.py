@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from platform_core.algorithms.registry import algorithm
@@ -30,8 +29,8 @@ from platform_core.environment.machine import usable_cores
 from platform_core.errors import Problem, Text, text
 from platform_core.jobs import queue, service, store
 from platform_core.jobs.capacity import capacity
-from platform_core.jobs.fair_share import Usage, read_usage
-from platform_core.jobs.placement import Capacity, still_free
+from platform_core.jobs.fair_share import UsageCounter
+from platform_core.jobs.placement import still_free
 from platform_core.jobs.store import Job
 from platform_core.jobs.supervision import ALREADY, LOG
 from platform_core.settings import home_folder, stop_grace_seconds, supervisor_busy_seconds
@@ -48,8 +47,6 @@ BUSY_PAUSE, IDLE_PAUSE = 0.15, 0.3
 LOOK_EVERY = 1.0
 """Seconds after which the database is read although its files did not change (another kind of database has none)."""
 HEARTBEAT_EVERY = 5.0
-USAGE_EVERY = 60.0
-"""Seconds after which it is counted anew who has used how much."""
 
 
 class Supervisor:
@@ -65,8 +62,7 @@ class Supervisor:
         self._seen: tuple[int, ...] = ()
         self._looked_at = self._beaten_at = -LOOK_EVERY - HEARTBEAT_EVERY
         self._queue_may_move = True
-        self._usage: Usage | None = None
-        self._counted: tuple[float, frozenset[tuple[str, int]]] = (0.0, frozenset())
+        self._usage = UsageCounter()
 
     def turn(self) -> float:
         """Look after running jobs, then start what may start. Trouble with one job leaves the others alone."""
@@ -142,7 +138,7 @@ class Supervisor:
         have = capacity(self.workspace)
         with reading(self.workspace.engine) as connection:
             hopeless = queue.hopeless(connection)
-            claimable = queue.claimable(connection, have, self._count_usage(connection, have))
+            claimable = queue.claimable(connection, have, self._usage.usage(connection, queue.whole(have)))
         if hopeless:
             with writing(self.workspace.engine) as connection:
                 for job_id, reason in hopeless:
@@ -151,13 +147,6 @@ class Supervisor:
             self._queue_may_move = True  # others may wait for those
         for chosen in claimable:
             self._alone(chosen.job, partial(self._start, gpus=chosen.gpus if have.gpus else None))
-
-    def _count_usage(self, connection: Connection, have: Capacity) -> Usage:
-        """What each owner used: counted anew when an attempt has begun or ended, and now and then."""
-        active = queue.active_attempts(connection)
-        if self._usage is None or active != self._counted[1] or monotonic() - self._counted[0] >= USAGE_EVERY:
-            self._usage, self._counted = read_usage(connection, queue.whole(have)), (monotonic(), active)
-        return self._usage
 
     def _start(self, job: Job, gpus: tuple[str, ...] | None) -> None:
         try:

@@ -12,15 +12,18 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Integer, case, cast, func, select
 
-from platform_core.clock import now
+from platform_core.clock import monotonic, now
 from platform_core.database.tables import attempts, jobs
+from platform_core.jobs.states import ACTIVE
 
 HALF_LIFE = 86_400.0
 FORGOTTEN = 7 * HALF_LIFE
+STEP = HALF_LIFE / 4
+COUNTED_FOR = 60.0
 EXPECTED_RUN = 3600.0
 
 
@@ -70,26 +73,41 @@ class Usage:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
+class UsageCounter:
+    """Counts usage anew only when an attempt has begun or ended, and now and then: it goes through a week of rows."""
+
+    def __init__(self) -> None:
+        self._last: tuple[float, frozenset[tuple[str, int]], Usage] | None = None
+
+    def usage(self, connection: Connection, whole: Whole) -> Usage:
+        """What each owner used, as `read_usage`."""
+        query = select(jobs.c.id, jobs.c.attempt).where(jobs.c.state.in_(ACTIVE), jobs.c.deleted_at.is_(None))
+        active = frozenset((job_id, number) for job_id, number in connection.execute(query))
+        last = self._last
+        if last is None or last[1] != active or last[2].whole != whole or monotonic() - last[0] >= COUNTED_FOR:
+            self._last = last = (monotonic(), active, read_usage(connection, whole))
+        return last[2]
+
+
 def read_usage(connection: Connection, whole: Whole) -> Usage:
-    """What each owner used in the last week, older use counting less."""
+    """What each owner used in the last week, older use counting less (in steps of a quarter of the half-life)."""
     at = now()
+    parts: list[Any] = [attempts.c.threads * 1.0 / max(whole.cores, 1)]
+    parts += [jobs.c.memory_bytes * 1.0 / whole.memory] if whole.memory else []
+    parts += [jobs.c.gpus * 1.0 / whole.gpus] if whole.gpus else []
+    share = parts[0]
+    for part in parts[1:]:
+        share = case((part > share, part), else_=share)
+    age = cast((at - attempts.c.ended_at) / STEP, Integer)
     query = (
-        select(
-            jobs.c.owner,
-            attempts.c.launched_at,
-            attempts.c.ended_at,
-            attempts.c.threads,
-            attempts.c.devices,
-            jobs.c.memory_bytes,
-        )
+        select(jobs.c.owner, age, func.sum(share * (attempts.c.ended_at - attempts.c.launched_at)))
         .join(jobs, jobs.c.id == attempts.c.job_id)
-        .where(attempts.c.ended_at > at - FORGOTTEN)
+        .where(attempts.c.ended_at > at - FORGOTTEN, attempts.c.ended_at > attempts.c.launched_at)
+        .group_by(jobs.c.owner, age)
     )
     found: dict[str, float] = {}
-    for owner, launched, ended, threads, devices, memory in connection.execute(query):
-        share = whole.share(threads, memory, len(devices or ()))
-        decay = 0.5 ** (max(0.0, at - ended) / HALF_LIFE)
-        found[owner] = found.get(owner, 0.0) + share * max(0.0, ended - launched) * decay
+    for owner, steps, seconds in connection.execute(query):
+        found[owner] = found.get(owner, 0.0) + seconds * 0.5 ** (max(0, steps) * STEP / HALF_LIFE)
     return Usage(whole, at, found)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Literal
 
 from sqlalchemy import update
@@ -14,7 +16,7 @@ from platform_core.database.tables import jobs
 from platform_core.errors import Problem
 from platform_core.jobs import queue, store
 from platform_core.jobs.capacity import capacity
-from platform_core.jobs.fair_share import read_usage
+from platform_core.jobs.fair_share import UsageCounter
 from platform_core.jobs.line import Entry, Line, read_line
 from platform_core.jobs.placement import Capacity
 from platform_core.jobs.plan import Plan, plan
@@ -47,11 +49,16 @@ class View:
     waits: dict[str, Wait]
 
 
+@cache
+def _counter_of(home: Path) -> UsageCounter:
+    return UsageCounter()
+
+
 def view(workspace: Workspace, have: Capacity | None = None) -> View:
     """The queue now, with a reason and an expected start for each job that waits."""
     have = have or capacity(workspace)
     with reading(workspace.engine) as connection:
-        line = read_line(connection, read_usage(connection, queue.whole(have)))
+        line = read_line(connection, _counter_of(workspace.home).usage(connection, queue.whole(have)))
     made = plan(line, have)
     return View(line, have, made, waits(line, have, made))
 
@@ -90,7 +97,7 @@ def move(workspace: Workspace, job_id: str, where: Where, other: str = "") -> li
     """
     have = capacity(workspace)
     with writing(workspace.engine) as connection:
-        line = read_line(connection, read_usage(connection, queue.whole(have)))
+        line = read_line(connection, _counter_of(workspace.home).usage(connection, queue.whole(have)))
         order = list(line.waiting)
         at = next((i for i, e in enumerate(order) if e.id == job_id), None)
         if at is None:

@@ -40,12 +40,6 @@ def active_jobs(connection: Connection) -> list[Job]:
     return store.find_jobs(connection, states=ACTIVE, oldest_first=True)
 
 
-def active_attempts(connection: Connection) -> frozenset[tuple[str, int]]:
-    """Job and number of each attempt that has, or should have, a process."""
-    query = select(jobs.c.id, jobs.c.attempt).where(jobs.c.state.in_(ACTIVE), jobs.c.deleted_at.is_(None))
-    return frozenset((job_id, number) for job_id, number in connection.execute(query))
-
-
 def is_anyone_waiting(connection: Connection) -> bool:
     """Whether the queue holds a job."""
     query = select(jobs.c.id).where(jobs.c.state == "queued", jobs.c.deleted_at.is_(None)).limit(1)
