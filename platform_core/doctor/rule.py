@@ -15,7 +15,7 @@ When = Literal["live", "ended", "both"]
 
 @dataclass(frozen=True)
 class Rule:
-    """`explains` says what is looked at and with which limits; `level` is the worst that it says.
+    """`explains` says what is looked at and with which limits, `suggests` what is changed then; `level` is the worst that it says.
 
     `about`: whose trouble it is, the job's or its host's. `leads_to` names rules whose findings follow from this one,
     so that the cause is told and not its consequences, too.
@@ -25,6 +25,7 @@ class Rule:
     title: Text
     level: Level
     explains: Text
+    suggests: Text
     examine: Callable[[Case], Diagnosis | None]
     when: When = "both"
     about: Literal["job", "host"] = "job"

@@ -30,6 +30,7 @@ RULE = Rule(
     title=text("Crash in native code"),
     level="critical",
     explains=text("An attempt was ended by a signal that the process itself caused, such as SIGSEGV."),
+    suggests=text("No setting mends it: look at the end of the log."),
     examine=examine,
     when="ended",
 )

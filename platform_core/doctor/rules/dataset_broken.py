@@ -100,5 +100,6 @@ RULE = Rule(
         "A training failed while it read its dataset, or 5 % of the rows were left out (10 % cut): a warning; half of "
         "them: critical; fewer: information."
     ),
+    suggests=text("Twice the sequence length for rows that were cut or left out by it; else another dataset."),
     examine=examine,
 )

@@ -34,6 +34,7 @@ RULE = Rule(
     title=text("Disk full"),
     level="critical",
     explains=text("An attempt failed because there was no space left on the disk."),
+    suggests=text("One checkpoint kept."),
     examine=examine,
     when="ended",
 )

@@ -45,6 +45,7 @@ RULE = Rule(
     explains=text(
         "Below 5 % and 20 GiB of the workspace's disk are free (warning), or below 1 % and 2 GiB (critical)."
     ),
+    suggests=text("One checkpoint kept."),
     examine=examine,
     when="live",
     about="host",

@@ -64,6 +64,7 @@ RULE = Rule(
         "The entropy is below a tenth of that at the start, and the reward has not risen by twice its noise and 5 % "
         "since; below a fiftieth is critical."
     ),
+    suggests=text("A higher temperature, a third of the learning rate."),
     examine=examine,
     leads_to=("zero_reward_spread",),
 )

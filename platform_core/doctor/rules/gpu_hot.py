@@ -36,6 +36,7 @@ RULE = Rule(
     title=text("GPU hot"),
     level="critical",
     explains=text("The hottest GPU of a job is at 85 °C (warning) or 92 °C (critical)."),
+    suggests=text("No setting mends it: look at fans, air flow and power limit."),
     examine=examine,
     when="live",
     about="host",

@@ -56,6 +56,7 @@ RULE = Rule(
     title=text("GPU idle"),
     level="warning",
     explains=text("All GPUs of a job in its steps stay below 10 % of utilization for 5 minutes."),
+    suggests=text("Twice the batch size, when over half of the GPU's memory is free."),
     examine=examine,
     when="live",
 )

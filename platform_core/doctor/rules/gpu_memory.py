@@ -39,6 +39,9 @@ RULE = Rule(
     title=text("GPU out of memory"),
     level="critical",
     explains=text("An attempt failed because a GPU's memory ran out, by itself or by another program."),
+    suggests=text(
+        "Half the batch with twice the accumulation, gradient checkpointing; when another program took it, waiting."
+    ),
     examine=examine,
     when="ended",
     leads_to=("out_of_memory",),

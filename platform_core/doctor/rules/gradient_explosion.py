@@ -67,6 +67,7 @@ RULE = Rule(
         "The median gradient norm of 5 points in a row is over 10 times that of the points before, over 6 times its "
         "noise, and above the clipping norm; over 100 times is critical."
     ),
+    suggests=text("A third of the learning rate, and a warm-up where there is none."),
     examine=examine,
     leads_to=("loss_spike",),
 )

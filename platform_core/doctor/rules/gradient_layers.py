@@ -50,5 +50,6 @@ RULE = Rule(
         "first third of the blocks below a hundredth of the last third is vanishing, and 100 times between two blocks "
         "is told as information."
     ),
+    suggests=text("No setting mends it: look at the model."),
     examine=examine,
 )

@@ -58,6 +58,7 @@ RULE = Rule(
         "The median KL of the newest 5 points is over 1 nat a token and over 5 times that of the first half of the "
         "run; over 10 nats is critical."
     ),
+    suggests=text("Four times the KL coefficient, a third of the learning rate."),
     examine=examine,
     leads_to=("reward_collapse", "entropy_collapse", "gradient_explosion"),
 )

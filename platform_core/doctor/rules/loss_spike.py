@@ -107,5 +107,6 @@ RULE = Rule(
         "The loss is over 1.6 times the median of the 24 points before it, and over 7 times the noise of its "
         "logarithm. One batch that recovers is told as information, three in a row or 5 times the level as a warning."
     ),
+    suggests=text("A third of the learning rate, and a warm-up where there is none."),
     examine=examine,
 )

@@ -39,6 +39,7 @@ RULE = Rule(
     title=text("Host nearly out of memory"),
     level="critical",
     explains=text("Below 5 % of the host's memory is available (warning), or below 2 % (critical)."),
+    suggests=text("Half the batch with twice the accumulation, gradient checkpointing."),
     examine=examine,
     when="live",
     about="host",

@@ -54,6 +54,7 @@ RULE = Rule(
     title=text("Dependency missing"),
     level="critical",
     explains=text("The log of a failed attempt says that a Python module or a shared library is not there."),
+    suggests=text("The package to install; no setting."),
     examine=examine,
     when="ended",
     leads_to=("dataset_broken",),

@@ -47,6 +47,7 @@ RULE = Rule(
     title=text("NaN or infinity"),
     level="critical",
     explains=text("A value of loss, gradient norm, reward, KL or entropy is NaN or infinite."),
+    suggests=text("A tenth of the learning rate, and a warm-up where there is none."),
     examine=examine,
     leads_to=("loss_spike", "gradient_explosion", "gradient_layers", "plateau", "learning_rate", "crashed"),
 )

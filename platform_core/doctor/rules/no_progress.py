@@ -83,6 +83,7 @@ RULE = Rule(
         "A running job told nothing for 2 minutes and 20 times its usual step (before its first step: for 30 minutes). "
         "Three times as long, or a process stopped by a signal, is critical."
     ),
+    suggests=text("No setting mends it: look at the log, then stop it."),
     examine=examine,
     when="live",
 )

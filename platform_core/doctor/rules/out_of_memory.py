@@ -42,6 +42,7 @@ RULE = Rule(
     explains=text(
         "An attempt failed for the machine's memory: its kernel counted an out-of-memory kill, or an allocation failed."
     ),
+    suggests=text("Half the batch with twice the accumulation, gradient checkpointing; else half the sequence length."),
     examine=examine,
     when="ended",
 )

@@ -68,5 +68,6 @@ RULE = Rule(
     explains=text(
         "The last two validation losses are over 1.1 times the least one, and the training loss fell since then."
     ),
+    suggests=text("As many steps as the least validation loss took."),
     examine=examine,
 )

@@ -77,5 +77,6 @@ RULE = Rule(
         "After 60 logged points past the warm-up, the median loss of the last fifth is less than 3 % (or 2.5 standard "
         "errors) below the first 16 points, and less than 4 standard errors or 0.5 % below the first fifth."
     ),
+    suggests=text("Three times the learning rate."),
     examine=examine,
 )

@@ -54,6 +54,7 @@ RULE = Rule(
     explains=text(
         "The running median of the reward has lost 30 % of its best level and over 4 times its noise; 60 % is critical."
     ),
+    suggests=text("A third of the learning rate."),
     examine=examine,
     leads_to=("zero_reward_spread", "truncated_completions", "gradient_explosion"),
 )

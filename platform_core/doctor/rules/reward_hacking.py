@@ -107,6 +107,9 @@ RULE = Rule(
         "The reward rose beyond twice its noise and 5 %, and answers became over 3 times as long, or half of the "
         "4-grams of the newest answers repeat while those of the first did not."
     ),
+    suggests=text(
+        "A KL coefficient of 0.04 or four times the old; for length, a completion length of twice that at the start."
+    ),
     examine=examine,
     leads_to=("truncated_completions", "throughput"),
 )

@@ -60,6 +60,7 @@ RULE = Rule(
         "The median speed of the newest 15 points, over a minute at least, is below 40 % of that before in the same "
         "attempt, and the drop is over 5 times its noise."
     ),
+    suggests=text("No setting mends it: look at what else runs on the machine."),
     examine=examine,
     when="live",
 )

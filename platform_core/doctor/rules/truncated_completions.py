@@ -48,6 +48,7 @@ RULE = Rule(
         "The median share of answers of the newest 10 points that end at the completion length is one half; nine of "
         "ten is critical."
     ),
+    suggests=text("Twice the completion length."),
     examine=examine,
     leads_to=("zero_reward_spread",),
 )

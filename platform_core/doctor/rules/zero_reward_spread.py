@@ -72,6 +72,7 @@ RULE = Rule(
         "In nine of ten groups of the newest 10 points all answers get the same reward. With a mean reward of 0.9 the "
         "task counts as solved, which is information; so from the start is critical."
     ),
+    suggests=text("Twice the group size and batch size, a temperature of 1.2."),
     examine=examine,
     leads_to=("gradient_layers", "plateau"),
 )
