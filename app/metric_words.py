@@ -52,6 +52,11 @@ MEANINGS: dict[str, Meaning] = {
     "tokens": Meaning(text("Tokens"), text("Tokens of the whole corpus."), "tokens"),
     "parameters": Meaning(text("Parameters"), text("Numbers that the model consists of.")),
     "steps": Meaning(text("Steps"), text("Optimizer updates that were made.")),
+    "identical": Meaning(text("Identical"), text("1 when every number of both runs is the same to the bit, else 0.")),
+    "resumed_at": Meaning(text("Resumed at step"), text("Where the second run was paused and went on.")),
+    "points": Meaning(text("Points compared"), text("Values of metrics and gradient norms, step by step.")),
+    "tensors": Meaning(text("Tensors compared"), text("Weights, optimizer, schedule and random states.")),
+    "difference": Meaning(text("First difference"), text("Where the two runs part.")),
     "n": Meaning(text("Questions"), text("Rows that were asked.")),
 }
 FAMILIES = {"Main": text("Main"), "Speed": text("Speed"), "Other": text("Other"), "All": text("All")}
@@ -62,6 +67,12 @@ def title(metric: str) -> str:
     """What a metric is called on the page."""
     meaning = MEANINGS.get(metric)
     return metric if meaning is None else say(meaning.title)
+
+
+def meaning_title(metric: str) -> Text | str:
+    """What a metric is called, to be said in any language."""
+    meaning = MEANINGS.get(metric)
+    return metric if meaning is None else meaning.title
 
 
 def hint(metric: str) -> str:

@@ -39,23 +39,37 @@ def reproduce_button(workspace: Workspace, job: Job) -> None:
             take_along(workspace, job)
 
 
+def verdict_box(found: verify.Verdict) -> None:
+    """What a proof found, as a sentence."""
+    if not found.identical:
+        st.error(plain(_("Not exact: {difference}.", difference=found.difference)), icon=":material/error:")
+        return
+    st.success(
+        _(
+            "Proved: {steps} steps with and without a pause are identical ({points} points, {tensors} tensors).",
+            steps=found.steps,
+            points=f"{found.points:,}",
+            tensors=found.tensors,
+        ),
+        icon=":material/verified:",
+    )
+
+
+def proof_result(job: Job) -> None:
+    """The verdict of a job that is a proof; nothing for any other."""
+    found = verify.verdict(job) if job.kind == verify.KIND else None
+    if found is not None:
+        verdict_box(found)
+        link("monitor", _("See the job that it is about"), "monitoring", job=str(job.spec["job"]))
+
+
 def prove(workspace: Workspace, job: Job) -> None:
     """The last proof's verdict, and the button that asks for a new one."""
     st.markdown(f"**{_('Exact resume')}**")
     last = verify.latest(workspace, job)
     found = verify.verdict(last) if last is not None else None
-    if last is not None and found is not None and found.identical:
-        st.success(
-            _(
-                "Proved: {steps} steps with and without a pause are identical ({points} points, {tensors} tensors).",
-                steps=found.steps,
-                points=f"{found.points:,}",
-                tensors=found.tensors,
-            ),
-            icon=":material/verified:",
-        )
-    elif last is not None and found is not None:
-        st.error(plain(_("Not exact: {difference}.", difference=found.difference)), icon=":material/error:")
+    if found is not None:
+        verdict_box(found)
     elif last is None:
         st.caption(_("Runs the first steps with and without a pause and compares every bit. This job is not touched."))
     if last is not None:
@@ -74,25 +88,26 @@ def repeat(workspace: Workspace, job: Job) -> None:
     """Run the same again; where an input has changed, say which, and ask."""
     st.markdown(f"**{_('Run again exactly')}**")
     st.caption(_("The same settings in a new job, once its inputs are found to be the same to the bit."))
-    anyway = st.session_state.get(CHANGED) == job.id
-    if anyway:
-        for sentence in again.differences(workspace, job.id).inputs:
-            st.warning(plain(say(sentence)))
+    of, changed = st.session_state.get(CHANGED, ("", []))
+    anyway = of == job.id
+    for sentence in changed if anyway else []:
+        st.warning(plain(say(sentence)))
     label = _("Run it anyway") if anyway else _("Run again exactly")
     if not st.button(label, icon=":material/replay:", key="reproduce.again"):
         return
     try:
         with st.spinner(_("Comparing the inputs …")):
-            if not anyway and again.differences(workspace, job.id).inputs:
-                st.session_state[CHANGED] = job.id
+            found = [] if anyway else again.differences(workspace, job.id).inputs
+            if found:
+                st.session_state[CHANGED] = (job.id, found)
                 st.rerun()
-            new, changed = again.again(workspace, job.id, anyway=anyway)
+            new, different = again.again(workspace, job.id, anyway=anyway)
         supervision.ensure(workspace.home)
     except Exception as error:
         trouble(as_problem(error))
         return
     st.session_state.pop(CHANGED, None)
-    for sentence in changed:
+    for sentence in different:
         st.toast(plain(say(sentence)), icon=":material/info:")
     go("monitor", job=new.id)
 

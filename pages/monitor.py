@@ -26,7 +26,7 @@ from app.job_actions import (
 from app.job_status import status, why
 from app.log_panel import log_panel
 from app.page import Door, empty_state, go, guarded, header, link, plain, workspace
-from app.reproduce_panel import reproduce_button
+from app.reproduce_panel import proof_result, reproduce_button
 from app.results import result_table
 from app.samples import samples
 from app.spec_text import to_yaml
@@ -196,6 +196,7 @@ def result_view(job: Job) -> None:
     if not metrics:
         st.caption(_("The result comes when the job has completed."))
         return
+    proof_result(job)
     result_table(metrics, key=f"result.{job.id}")
     kind = algorithms().get(job.kind)
     if job.result.get("output") and (kind is None or kind.role != "evaluate"):
