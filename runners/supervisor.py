@@ -38,6 +38,7 @@ from platform_core.workspace.service import Workspace, open_workspace
 from runners.launchers import Launcher, Order
 from runners.launchers.local import Local
 from runners.place import Complaints, Held, Taken, hold, log_path, log_to
+from runners.sampler import Sampler
 from runners.sweep import Sweeper
 from runners.watch import Watcher
 from runners.watchdog import Courier, Watchdog
@@ -213,7 +214,7 @@ class Companion(Protocol):
 
 def companions(workspace: Workspace) -> list[Companion]:
     """All that works beside the loop, in the order in which it begins."""
-    return [Watchdog(workspace), Courier(workspace)]
+    return [Sampler(workspace), Watchdog(workspace), Courier(workspace)]
 
 
 def watch_for_ever(supervisor: Supervisor, held: Held) -> None:
