@@ -7,6 +7,7 @@ A runner's whole world is its job folder. In: `attempts/<n>/run.json`. Out: `met
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import shutil
@@ -19,12 +20,13 @@ from pathlib import Path
 from platform_core.algorithms.registry import algorithm
 from platform_core.clock import monotonic, now
 from platform_core.errors import Problem, Text, text
-from platform_core.files import publish, read_json, write_json
+from platform_core.files import publish, read_json, write_json, write_whole
 from platform_core.jobs.outcome import has_checkpoint, onward
 from platform_core.jobs.spec import JobSpec
 from runners.report import Report
 
 log = logging.getLogger("lathe.runner")
+RESERVED, RESULT_BYTES = ".result.part", 4096
 
 
 class Stopped(Exception):
@@ -100,6 +102,7 @@ def run_job(folder: Path, work: Work) -> int:
     result: dict[str, object] = {"attempt": run.attempt, "kind": run.kind, "status": "failed"}
     try:
         shutil.rmtree(run.output, ignore_errors=True)
+        reserve_result(folder)
         run.output.mkdir(parents=True)
         result["metrics"] = work(run, report)
         report.phase("saving")
@@ -119,11 +122,29 @@ def run_job(folder: Path, work: Work) -> int:
         report.close()
     result |= {"step": report.last_step, "seconds": round(monotonic() - started, 2), "ended_at": now()}
     try:
-        write_json(folder / "result.json", result)
+        write_result(folder, result)
     except OSError as error:
         log.error("result.json could not be written: %s", error)
         return 1
     return 0 if result["status"] != "failed" else 1
+
+
+def reserve_result(folder: Path) -> None:
+    """Take the disk space of `result.json` now, so that a full disk can be told of. Raises OSError."""
+    write_whole(folder / RESERVED, b" " * RESULT_BYTES)
+
+
+def write_result(folder: Path, result: dict[str, object]) -> None:
+    """Write `result.json` whole; on a full disk into the space that was reserved for it. Raises OSError."""
+    try:
+        write_json(folder / "result.json", result)
+        (folder / RESERVED).unlink(missing_ok=True)
+    except OSError:
+        with (folder / RESERVED).open("r+b") as file:
+            file.write(json.dumps(result, ensure_ascii=False).encode().ljust(RESULT_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        (folder / RESERVED).replace(folder / "result.json")
 
 
 def explain(error: BaseException, saved: bool = False) -> Text:

@@ -5,6 +5,7 @@ It writes only into the job's folder.
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import signal
@@ -88,6 +89,13 @@ class Report:
             log.info("%s", said + again)
             data = {"reported": max(reported, step), "attempt": attempt}
             self.writer.event("resumed", said + again, step=step, **data)
+
+    def must_store(self) -> None:
+        """Store all that was reported, before a checkpoint makes others forget it. Raises OSError when it can't be."""
+        if not self.writer.flush():
+            said = self.writer.last_error
+            number = errno.ENOSPC if "full" in said or "No space" in said else errno.EIO
+            raise OSError(number, f"the metrics could not be stored: {said}", str(self.writer.path))
 
     def close(self) -> None:
         self.writer.close()

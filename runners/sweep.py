@@ -7,6 +7,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import select
@@ -36,8 +37,11 @@ class Sweeper:
         """Take every half-written part of a job that has no process out of sight; how many there were."""
         found = [part for part in parts(folder) if older_than is None or _age(part) >= older_than]
         for part in found:
-            self.aside.mkdir(parents=True, exist_ok=True)
-            part.replace(self.aside / uuid.uuid4().hex)
+            try:
+                self.aside.mkdir(parents=True, exist_ok=True)
+                part.replace(self.aside / uuid.uuid4().hex)
+            except OSError:  # the job's folder is on another disk, or this one is full: a job must be settled anyhow
+                remove_part(part)
         if found:
             self._wanted.set()
         return len(found)
@@ -68,10 +72,7 @@ class Sweeper:
 
     def _delete_aside(self) -> None:
         for path in self.aside.glob("*"):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            remove_part(path)
 
     def _put_into_trash(self, folder: Path) -> None:
         if _age(folder) < OLD:
@@ -80,6 +81,15 @@ class Sweeper:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder.replace(target)
         log.warning("%s has no row in the database: moved to %s", folder, target)
+
+
+def remove_part(part: Path) -> None:
+    """Delete what is half written where it lies; what can't be deleted stays hidden."""
+    if part.is_dir() and not part.is_symlink():
+        shutil.rmtree(part, ignore_errors=True)
+        return
+    with suppress(OSError):
+        part.unlink()
 
 
 def parts(folder: Path) -> Iterator[Path]:

@@ -97,7 +97,7 @@ class Saving(TrainerCallback):  # type: ignore[misc]
 
     def _complete(self, model: Any, trial: Any, step: int) -> None:
         # A run that goes on from here forgets what comes later, so what came before must be stored.
-        self.report.writer.flush()
+        self.report.must_store()
         self._write(model, trial)
         part = Path(self.trainer.args.output_dir) / f"checkpoint-{step}"
         (part / SUMS).write_text(json.dumps(sums_of(self.trainer)))

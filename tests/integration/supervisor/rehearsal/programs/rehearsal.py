@@ -44,6 +44,7 @@ def work(run: Run, report: Report) -> dict[str, object]:
         report.metrics(step, {"loss": 1 / step, "worst": float("nan")})
         report.progress(step, spec.steps)
         if report.wish or step % spec.save_every == 0:
+            report.must_store()
             save(run, step)
         if report.wish:
             raise Stopped
