@@ -15,8 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from platform_core.doctor.service import examine  # noqa: E402
-from tests.unit.doctor.runs import reinforced, tell  # noqa: E402
+from platform_core.doctor.service import examine
+from tests.unit.doctor.runs import reinforced, tell
 
 LOOKS = 20
 

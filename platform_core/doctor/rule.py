@@ -15,7 +15,7 @@ When = Literal["live", "ended", "both"]
 
 @dataclass(frozen=True)
 class Rule:
-    """`explains` says what is looked at and with which limits, `suggests` what is changed then; `level` is the worst that it says.
+    """`explains`: what is looked at, with which limits; `suggests`: what is changed then; `level`: the worst it says.
 
     `about`: whose trouble it is, the job's or its host's. `leads_to` names rules whose findings follow from this one,
     so that the cause is told and not its consequences, too.
