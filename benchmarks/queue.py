@@ -56,7 +56,8 @@ def fill(place: Workspace, total: int, waiting: int, full: bool, dice: random.Ra
         made = at - 60.0 * (total - number)
         row: dict[str, Any] = {
             "id": f"{number:012}", "name": f"job {number}", "kind": "sft", "engine": "hf", "spec": SPEC,
-            "spec_hash": "", "state": state, "since": made, "owner": dice.choice(OWNERS), "priority": dice.choice((-2, -1, 0, 0, 0, 1)),
+            "spec_hash": "", "state": state, "since": made, "owner": dice.choice(OWNERS),
+            "priority": dice.choice((-2, -1, 0, 0, 0, 1)),
             "cpu_slots": dice.choice((1, 2, 4)), "memory_bytes": dice.choice((1, 4, 16)) * GIB,
             "gpus": dice.choice((0, 1, 2)),
             "gpu_memory_bytes": 20 * GIB, "attempt": int(state != "queued"), "created_at": made, "queued_at": made,
