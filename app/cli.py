@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("app.commands.train", "Train a model or a tokenizer: one command a kind, one option a setting."),
     "eval": ("app.commands.evaluate", "Score a model on questions with known answers."),
     "jobs": ("app.commands.jobs", "List, look at, start, stop, delete and clone jobs."),
+    "report": ("app.commands.report", "Write a report of jobs: HTML, PDF, or their metrics as CSV."),
     "queue": ("app.commands.queue", "See who waits and why; change the order of the queue."),
     "alerts": ("app.commands.alerts", "List, look at and mute what the failure doctor found; test where it is sent."),
     "models": ("app.commands.models", "List and look at models and tokenizers."),

@@ -14,6 +14,9 @@ from platform_core.clock import now
 from platform_core.jobs.progress import headline, seconds_left, seconds_taken
 from platform_core.jobs.store import Job
 
+STAR = Column("star", "", "star", "star")
+"""The column of stars, for tables in which they can be pressed."""
+
 
 def job_columns() -> list[Column]:
     """The columns of `job_row`."""
@@ -34,11 +37,18 @@ def job_row(job: Job) -> Row:
     return Row(
         job.id,
         {
+            "star": {
+                "id": job.id,
+                "on": job.starred,
+                "label": _("Take the star off {name}", name=job.name)
+                if job.starred
+                else _("Put a star on {name}", name=job.name),
+            },
             "name": {
                 "text": job.name,
                 "href": f"monitor?job={job.id}",
                 "id": job.id,
-                "small": f"{_(kind.title) if kind is not None else job.kind} · {job.id}",
+                "small": " · ".join([_(kind.title) if kind is not None else job.kind, job.id, *job.tags]),
             },
             "state": {**as_cell(job.state), "small": since(job), "exact": moment(job.since)},
             "progress": progress(job),

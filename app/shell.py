@@ -31,6 +31,7 @@ def entries() -> dict[str, list[tuple[str, str, str]]]:
             ("jobs", _("Jobs"), "list_alt"),
             ("queue", _("Queue"), "low_priority"),
             ("monitor", _("Monitor"), "monitoring"),
+            ("compare", _("Compare"), "compare_arrows"),
             ("alerts", _("Alerts"), "notifications"),
         ],
         _("Library"): [("models", _("Models"), "deployed_code"), ("datasets", _("Datasets"), "database")],

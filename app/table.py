@@ -5,7 +5,7 @@ Every value is drawn as text. A refresh changes only the rows that changed, so t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ import streamlit as st
 from app.words import _
 
 STATIC = Path(__file__).with_name("static")
-Draw = Literal["link", "state", "progress", "spark", "text"]
+Draw = Literal["link", "state", "progress", "spark", "text", "star"]
 Cell = dict[str, Any] | None
 
 _table = st.components.v2.component(
@@ -52,13 +52,23 @@ def table(columns: Sequence[Column], rows: Sequence[Row], *, key: str, stamp: st
 
 
 def choice_table(
-    columns: Sequence[Column], rows: Sequence[Row], *, key: str, stamp: str, chosen: Sequence[str]
+    columns: Sequence[Column],
+    rows: Sequence[Row],
+    *,
+    key: str,
+    stamp: str,
+    chosen: Sequence[str],
+    on_press: Callable[[str], None] | None = None,
 ) -> tuple[str | None, list[str]]:
     """Draw rows with a box each: the id of a link that was just pressed, and the ids that are chosen.
 
-    `chosen` counts whenever `stamp` has changed; until then the choice in the browser does.
+    `chosen` counts whenever `stamp` has changed; until then the choice in the browser does. `on_press` gets the id of
+    the row whose star was just pressed.
     """
-    return _drawn(columns, rows, key, stamp, chosen)
+    opened, ids, pressed = _drawn(columns, rows, key, stamp, chosen)
+    if pressed is not None and on_press is not None:
+        on_press(pressed)
+    return opened, ids
 
 
 def words(text: str, small: str = "", exact: str = "") -> Cell:
@@ -68,7 +78,7 @@ def words(text: str, small: str = "", exact: str = "") -> Cell:
 
 def _drawn(
     columns: Sequence[Column], rows: Sequence[Row], key: str, stamp: str, chosen: Sequence[str] | None
-) -> tuple[str | None, list[str]]:
+) -> tuple[str | None, list[str], str | None]:
     selectable = chosen is not None
     result = _table(
         key=key,
@@ -85,11 +95,13 @@ def _drawn(
         },
         default={"chosen": list(chosen or ())},
         on_open_change=_nothing,
+        on_press_change=_nothing,
         on_chosen_change=_nothing,
     )
     known = {r.id for r in rows}
     opened = result.open if isinstance(result.open, str) else None
-    return opened, [i for i in (result.chosen or ()) if i in known] if selectable else []
+    pressed = result.press if isinstance(result.press, str) and result.press in known else None
+    return opened, [i for i in (result.chosen or ()) if i in known] if selectable else [], pressed
 
 
 def _nothing() -> None:

@@ -8,13 +8,16 @@ import streamlit as st
 
 from app.demo_panel import begin
 from app.job_actions import clone_button, delete_button, do, pause_button, refusals, start_button, stop_button, undo_bar
-from app.job_rows import job_columns, job_row
+from app.job_marks import mark_menu, marks_undo_bar
+from app.job_rows import STAR, job_columns, job_row
 from app.page import Door, empty_state, go, guarded, header, workspace
 from app.state import word
 from app.table import choice_table
 from app.words import _
 from platform_core.algorithms.registry import algorithms
+from platform_core.jobs import organize
 from platform_core.jobs import service as jobs
+from platform_core.jobs.organize import LONGEST_TAG
 from platform_core.jobs.states import LIVE, NEXT, State
 from platform_core.jobs.store import Job
 
@@ -22,7 +25,11 @@ PAGE = 50
 BUSY, CALM = 2.0, 10.0
 TABLE = "jobs.table"
 SEARCH, STATES, KINDS, TRASH, AT = "jobs.q", "jobs.state", "jobs.kind", "jobs.trash", "jobs.page"
-FILTERS = {SEARCH: "q", STATES: "state", KINDS: "kind", TRASH: "trash", AT: "p"}
+TAG, STARRED, ARCHIVED = "jobs.tag", "jobs.starred", "jobs.archived"
+FILTERS = {
+    SEARCH: "q", STATES: "state", KINDS: "kind", TRASH: "trash", AT: "p", TAG: "tag", STARRED: "starred",
+    ARCHIVED: "archived",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,14 +41,17 @@ class Filter:
     kinds: tuple[str, ...]
     trash: bool
     page: int
+    tag: str | None = None
+    starred: bool = False
+    archived: bool = False
 
     @property
     def narrows(self) -> bool:
-        return bool(self.search or self.states or self.kinds)
+        return bool(self.search or self.states or self.kinds or self.tag or self.starred or self.archived)
 
     @property
     def stamp(self) -> str:
-        return f"{self.search}|{self.states}|{self.kinds}|{self.trash}|{self.page}"
+        return repr(self)
 
 
 def take_address() -> None:
@@ -55,6 +65,9 @@ def take_address() -> None:
     st.session_state[STATES] = [s for s in query["state"] if s in NEXT]
     st.session_state[KINDS] = [k for k in query["kind"] if k in kinds]
     st.session_state[TRASH] = query["trash"] == ["1"]
+    st.session_state[TAG] = "".join(query["tag"])[:LONGEST_TAG] or None
+    st.session_state[STARRED] = query["starred"] == ["1"]
+    st.session_state[ARCHIVED] = query["archived"] == ["1"]
     number = "".join(query["p"])
     st.session_state[AT] = int(number) if number.isdigit() and number.isascii() and len(number) < 7 else 1
 
@@ -67,6 +80,9 @@ def keep_address(page: str | None = None) -> None:
         "state": st.session_state.get(STATES) or [],
         "kind": st.session_state.get(KINDS) or [],
         "trash": "1" if st.session_state.get(TRASH) else "",
+        "tag": st.session_state.get(TAG) or "",
+        "starred": "1" if st.session_state.get(STARRED) else "",
+        "archived": "1" if st.session_state.get(ARCHIVED) else "",
         "p": str(st.session_state[AT]) if st.session_state.get(AT, 1) > 1 else "",
     }
     for name, value in wanted.items():
@@ -89,6 +105,9 @@ def filters(counts: dict[State, int]) -> Filter:
             _("Kind"), list(kinds), key=KINDS, format_func=lambda name: _(kinds[name].title),
             placeholder=_("All kinds"), label_visibility="collapsed", on_change=keep_address, width=260,
         )  # fmt: skip
+        tag = tag_filter()
+        starred = st.toggle(_("Starred"), key=STARRED, on_change=keep_address)
+        archived = st.toggle(_("Archive"), key=ARCHIVED, on_change=keep_address)
         trash = st.toggle(_("Trash"), key=TRASH, on_change=keep_address)
     states: list[State] = []
     if not trash:
@@ -98,7 +117,20 @@ def filters(counts: dict[State, int]) -> Filter:
             format_func=lambda state: f"{word(state)} {counts.get(state, 0):,}", label_visibility="collapsed",
         )  # fmt: skip
     page = max(int(st.session_state.get(AT, 1)), 1)
-    return Filter(search or "", tuple(states or ()), tuple(chosen_kinds), bool(trash), page)
+    return Filter(search or "", tuple(states or ()), tuple(chosen_kinds), bool(trash), page, tag, starred, archived)
+
+
+def tag_filter() -> str | None:
+    """One tag of those in use; nothing where no job has any."""
+    chosen = st.session_state.get(TAG)
+    there = sorted({*organize.tags_in_use(workspace()), *([chosen] if chosen else [])})
+    if not there:
+        return None
+    picked: str | None = st.selectbox(
+        _("Tag"), there, index=None, key=TAG, placeholder=_("All tags"), label_visibility="collapsed",
+        on_change=keep_address, width=180,
+    )  # fmt: skip
+    return picked
 
 
 def found(wanted: Filter, page: int) -> list[Job]:
@@ -109,6 +141,9 @@ def found(wanted: Filter, page: int) -> list[Job]:
         kinds=wanted.kinds or None,
         search=wanted.search,
         deleted=wanted.trash,
+        tag=wanted.tag,
+        starred=wanted.starred,
+        archived=None if wanted.trash else wanted.archived,
         limit=PAGE,
         offset=(page - 1) * PAGE,
     )
@@ -126,8 +161,11 @@ def listing(busy: bool) -> None:
         st.rerun()
     take_address()
     kinds, search = st.session_state.get(KINDS) or None, st.session_state.get(SEARCH) or ""
-    counts = jobs.count_jobs(workspace(), kinds=kinds, search=search)
+    tag, starred = st.session_state.get(TAG), bool(st.session_state.get(STARRED))
+    archived = bool(st.session_state.get(ARCHIVED))
+    counts = jobs.count_jobs(workspace(), kinds=kinds, search=search, tag=tag, starred=starred, archived=archived)
     undo_bar(workspace())
+    marks_undo_bar(workspace())
     refusals()
     wanted = filters(counts)
     total = sum(counts.get(state, 0) for state in (wanted.states or NEXT))
@@ -146,7 +184,9 @@ def rows(wanted: Filter, shown: list[Job]) -> None:
     """The actions for what is chosen, and the jobs."""
     actions = st.container(horizontal=True, vertical_alignment="center", key="job-actions")
     stamp = f"{wanted.stamp}|{st.session_state.get('jobs.cleared', 0)}"
-    opened, ids = choice_table(job_columns(), [job_row(job) for job in shown], key=TABLE, stamp=stamp, chosen=())
+    opened, ids = choice_table(
+        [STAR, *job_columns()], [job_row(job) for job in shown], key=TABLE, stamp=stamp, chosen=(), on_press=press_star
+    )
     if opened is not None and not wanted.trash:
         go("monitor", job=opened)
     chosen = [job for job in shown if job.id in ids]
@@ -160,11 +200,24 @@ def rows(wanted: Filter, shown: list[Job]) -> None:
                 do(workspace(), jobs.restore, chosen)
                 st.rerun()
             return
+        if st.button(
+            _("Compare"), icon=":material/compare_arrows:", disabled=len(chosen) < 2, key="act.compare",
+            help=_("Settings that differ, results and curves side by side."),
+        ):  # fmt: skip
+            go("compare", jobs=",".join(job.id for job in chosen))
+        mark_menu(workspace(), chosen)
         start_button(workspace(), chosen, _("Start"), primary=False)
         clone_button(chosen)
         pause_button(workspace(), chosen)
         stop_button(workspace(), chosen)
         delete_button(workspace(), chosen)
+
+
+def press_star(job_id: str) -> None:
+    """Put a star on the job, or take it off."""
+    job = jobs.get(workspace(), job_id)
+    do(workspace(), lambda place, wanted: organize.star(place, wanted, not job.starred), [job])
+    st.rerun()
 
 
 def paging(wanted: Filter, shown: int, page: int, pages: int, total: int) -> None:
@@ -190,7 +243,7 @@ def nothing(wanted: Filter) -> None:
     elif wanted.narrows:
         st.caption(_("No job fits these filters."))
         if st.button(_("Clear the filters"), icon=":material/filter_alt_off:", key="jobs.clear"):
-            for name in ("q", "state", "kind", "p"):
+            for name in ("q", "state", "kind", "p", "tag", "starred", "archived"):
                 st.query_params.pop(name, None)
             st.rerun()
     else:

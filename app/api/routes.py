@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.background import BackgroundTask
 
+from app.metric_words import meaning_title as metric_title
 from app.page import workspace
 from app.words import say
 from platform_core.datasets import service as datasets
@@ -18,6 +19,8 @@ from platform_core.errors import Problem, Text
 from platform_core.jobs import service as jobs
 from platform_core.jobs.log_file import LogFile
 from platform_core.jobs.store import Job
+from platform_core.reports import service as reports
+from platform_core.reports.parts import Voice
 
 api = FastAPI(title="lathe", docs_url=None, redoc_url=None)
 
@@ -83,6 +86,17 @@ def download_log(job_id: str) -> StreamingResponse:
         "Content-Length": str(log.size),
     }
     return StreamingResponse(log.pieces(), 200, headers, "text/plain; charset=utf-8", BackgroundTask(log.close))
+
+
+@api.get("/report", response_model=None)
+def download_report(jobs: str, format: reports.Format = "html", lang: str = "en") -> StreamingResponse:
+    """A report of the jobs (ids with commas between them) as a file."""
+    voice = Voice(lambda said: say(said, lang), lambda metric: say(metric_title(metric), lang), lang)
+    ids = [part for part in jobs.split(",") if part]
+    pieces = reports.render(workspace(), ids, format, voice)
+    name = f"{ids[0] if len(ids) == 1 and ids[0].isalnum() else 'comparison'}.{format}"
+    headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(pieces, 200, headers, reports.MEDIA[format])
 
 
 def as_json(job: Job) -> dict[str, Any]:

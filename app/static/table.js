@@ -54,8 +54,17 @@ const draw = {
   spark(cell, value, context) {
     if (value.values.length > 1) cell.append(spark(value.values, context.colours[value.colour % context.colours.length]));
   },
+  star(cell, value, context) {
+    const button = make("button", `star ${value.on ? "on" : ""}`, value.on ? "★" : "☆");
+    button.type = "button";
+    button.title = value.label;
+    button.setAttribute("aria-label", value.label);
+    button.setAttribute("aria-pressed", String(value.on));
+    button.onclick = () => context.press(value.id);
+    cell.append(button);
+  },
   text(cell, value) {
-    cell.append(make("span", "", value.text));
+    cell.append(make("span", value.strong ? "strong" : "", value.text));
     if (value.small) cell.append(make("span", "small", value.small));
     if (value.exact) cell.title = value.exact;
   },
@@ -95,6 +104,7 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   const context = {
     colours, selectable: data.selectable,
     open: id => setTriggerValue("open", id),
+    press: id => setTriggerValue("press", id),
     choose: (id, on) => { on ? root.chosen.add(id) : root.chosen.delete(id); tell(); },
   };
   const fold = () => root.classList.toggle("cards", root.clientWidth < 60 + 95 * root.columns);

@@ -3,6 +3,7 @@
 import csv
 import os
 import sqlite3
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TextIO
@@ -33,15 +34,19 @@ def copy(path: Path, target: Path) -> None:
 
 
 def export_csv(path: Path, stream: TextIO) -> None:
-    """Write `step,time,<name>,…`, one line a step, empty where a metric has no value there.
+    """Write `rows` to a stream."""
+    csv.writer(stream, lineterminator="\n").writerows(rows(path))
+
+
+def rows(path: Path) -> Iterator[Sequence[object]]:
+    """`step,time,<name>,…`, then one line a step, empty where a metric has no value there.
 
     It goes through the run in windows, each a snapshot of its own, so that memory and the writer's -wal stay small.
     Names that a spreadsheet would take for a formula get an apostrophe.
     """
     with Reader(path) as run:
         names = run.names()
-    out = csv.writer(stream, lineterminator="\n")
-    out.writerow(["step", "time", *(_harmless(name) for name in names)])
+    yield ["step", "time", *(harmless(name) for name in names)]
     low: int | None = None
     while True:
         with Reader(path) as run:
@@ -49,7 +54,7 @@ def export_csv(path: Path, stream: TextIO) -> None:
             steps, times = run.times(low, high)
             columns = [_by_step(run.points(name, low, high)) for name in names]
         for step, time in zip(steps.tolist(), times.tolist(), strict=True):
-            out.writerow([step, f"{time:.3f}", *(column.get(step, "") for column in columns)])
+            yield [step, f"{time:.3f}", *(column.get(step, "") for column in columns)]
         if high is None:
             return
         low = high + 1
@@ -59,5 +64,6 @@ def _by_step(column: Column) -> dict[int, float]:
     return dict(zip(column[0].tolist(), column[1].tolist(), strict=True))
 
 
-def _harmless(name: str) -> str:
+def harmless(name: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
     return f"'{name}" if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name

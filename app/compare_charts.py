@@ -1,0 +1,107 @@
+"""Charts of a comparison: any setting against any metric, and the means of groups."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from app.compare_tables import group_text, setting_text, setting_title
+from app.curves import colour_of
+from app.format import number
+from app.results import title_text
+from platform_core.jobs.compare import ABSENT, Group, Run, SettingRow
+
+LABEL = 22
+
+
+def is_number(value: object) -> bool:
+    """Whether a setting's value has a place on an axis of numbers."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def scatter_figure(runs: Sequence[Run], setting: SettingRow, metric: str) -> dict[str, Any]:
+    """A labelled point for each run that has both; a log axis for settings such as 2e-5, categories for words."""
+    points = [
+        (run, value, y)
+        for run, value in zip(runs, setting.values, strict=True)
+        if value is not ABSENT and (y := run.value(metric)) is not None
+    ]
+    numbers = bool(points) and all(is_number(value) for _run, value, _y in points)
+    traces = []
+    for run, value, y in points:
+        score, name = run.scores[metric], run.job.name
+        trace = {
+            "type": "scatter",
+            "mode": "markers+text",
+            "x": [value if numbers else escape(setting_text(value), quote=False)],
+            "y": [y],
+            "text": [escape(name if len(name) <= LABEL else name[: LABEL - 1] + "…", quote=False)],
+            "textposition": "top center",
+            "textfont": {"size": 11},
+            "cliponaxis": False,
+            "name": escape(name[:80], quote=False),
+            "marker": {"size": 10},
+            "meta": {"part": "line", "colour": colour_of(run.job.id)},
+            "hovertemplate": f"%{{y:.4g}} · {escape(setting_text(value), quote=False).replace('%', '%%')}",
+        }
+        if score.low is not None and score.high is not None:
+            trace["error_y"] = {
+                "type": "data", "array": [score.high - y], "arrayminus": [y - score.low], "thickness": 1.2, "width": 3,
+            }  # fmt: skip
+        traces.append(trace)
+    log = numbers and setting.setting.scientific and all(value > 0 for _run, value, _y in points)
+    x_axis: dict[str, Any] = {"type": "log" if log else "linear" if numbers else "category"}
+    if log:
+        x_axis |= {"tickvals": sorted({value for _run, value, _y in points}), "tickformat": "~g"}
+        x_axis["ticktext"] = [setting_text(value) for value in x_axis["tickvals"]]
+    elif not numbers:
+        x_axis["range"] = [-0.6, len({setting_text(v) for _run, v, _y in points}) - 0.4]
+    return framed(traces, setting_title(setting.name, setting.setting), x_axis, f"{setting.name}:{metric}")
+
+
+def group_figure(by: str, groups: Sequence[Group], metric: str) -> dict[str, Any]:
+    """The runs of each group as pale points, their mean with one standard deviation."""
+    labels = [escape(group_text(by, group.label)[:40], quote=False) for group in groups]
+    pairs = [(label, run) for label, group in zip(labels, groups, strict=True) for run in group.runs]
+    points = [(label, run) for label, run in pairs if run.value(metric) is not None]
+    single = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [label for label, _run in points],
+        "y": [run.value(metric) for _label, run in points],
+        "text": [escape(run.job.name[:80], quote=False) for _label, run in points],
+        "marker": {"size": 7, "opacity": 0.45},
+        "meta": {"part": "line", "colour": 0},
+        "hovertemplate": "%{y:.4g}<extra>%{text}</extra>",
+    }  # fmt: skip
+    there = [(label, group) for label, group in zip(labels, groups, strict=True) if group.mean is not None]
+    means = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [label for label, _g in there],
+        "y": [group.mean for _l, group in there],
+        "error_y": {"type": "data", "array": [group.sd or 0 for _l, group in there], "thickness": 1.6, "width": 6},
+        "text": [f"n {group.n}, ± {number(group.sd, 2)}" for _l, group in there],
+        "marker": {"size": 13, "symbol": "line-ew", "line": {"width": 3}},
+        "meta": {"part": "line", "colour": 1},
+        "hovertemplate": "%{y:.4g} (%{text})<extra></extra>",
+    }
+    axis = {"type": "category", "range": [-0.6, len(there) - 0.4]}
+    return framed([single, means], title_text(metric), axis, f"{by}:{metric}")
+
+
+def framed(traces: list[dict[str, Any]], x_title: str, x_axis: dict[str, Any], revision: str) -> dict[str, Any]:
+    """Traces of points with their axes."""
+    title = {"text": escape(x_title, quote=False), "standoff": 6}
+    layout = {
+        "margin": {"l": 44, "r": 24, "t": 22, "b": 40},
+        "hovermode": "closest",
+        "showlegend": False,
+        "uirevision": revision,
+        "xaxis": {"title": title, "showgrid": False, "automargin": True, **x_axis},
+        "yaxis": {"nticks": 6, "automargin": True, "exponentformat": "power"},
+        "meta": {"axis": "points"},
+    }  # fmt: skip
+    return {"data": traces, "layout": layout}

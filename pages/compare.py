@@ -1,0 +1,198 @@
+"""Compare: runs side by side. What was different, what came of it, curves, any setting against any metric, groups."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import address
+from app.compare_charts import group_figure, scatter_figure
+from app.compare_tables import equal_settings, group_table, metric_matrix, runs_table, setting_matrix, setting_title
+from app.curves import colour_of
+from app.format import number
+from app.live_chart import Line, line_figure, live_chart
+from app.metric_words import main_metrics, title
+from app.page import Door, empty_state, go, guarded, header, plain, workspace
+from app.report_links import report_menu
+from app.results import title_text
+from app.words import _, say
+from platform_core.jobs import service as jobs
+from platform_core.jobs.compare import MOST, Comparison, compare, grouped
+from platform_core.jobs.states import LIVE
+from platform_core.jobs.store import Job
+from platform_core.metrics.reader import Reader
+
+EVERY = 5.0
+RUNS, SEEN = "compare.runs", "compare.address"
+OFFERED = 200
+NEXT_TO_NAMES = 3
+BUCKETS = 300
+
+
+def asked() -> list[str]:
+    """The ids in the address, in order."""
+    return [part for part in st.query_params.get("jobs", "").split(",") if part][: 5 * MOST]
+
+
+def picker(shown: Comparison) -> None:
+    """The runs to compare; chosen here they are written into the address."""
+    offered = {job.id: job for job in jobs.list_jobs(workspace(), archived=False, limit=OFFERED)}
+    offered |= {run.job.id: run.job for run in shown.runs}
+    if st.session_state.get(SEEN) != st.query_params.get("jobs"):
+        st.session_state[RUNS] = [run.job.id for run in shown.runs]
+        st.session_state[SEEN] = st.query_params.get("jobs")
+    st.multiselect(
+        _("Runs"), list(offered), key=RUNS, max_selections=MOST, placeholder=_("Choose runs to compare"),
+        format_func=lambda job_id: f"{offered[job_id].name[:60]} · {job_id[-4:]}", on_change=keep_runs,
+    )  # fmt: skip
+
+
+def keep_runs() -> None:
+    """Write the chosen runs into the address."""
+    chosen = st.session_state[RUNS]
+    if chosen:
+        st.query_params["jobs"] = ",".join(chosen)
+    else:
+        st.query_params.pop("jobs", None)
+    st.session_state[SEEN] = st.query_params.get("jobs")
+
+
+def material() -> None:
+    """Everything below the choice of runs; drawn again every few seconds while one of them lives."""
+    shown = compare(workspace(), asked())
+    if not shown.runs:
+        return
+    metrics = shown.metrics
+    with guarded():
+        opened = runs_table(shown, metrics[:NEXT_TO_NAMES], key="compare.table")
+        if opened is not None:
+            go("monitor", job=opened)
+        folded(shown)
+    with guarded():
+        curves(shown)
+    if not metrics:
+        st.caption(_("No run has a number yet: points and groups come with the first one."))
+        return
+    left, right = st.columns(2, gap="large")
+    with left, guarded():
+        scatter(shown)
+    with right, guarded():
+        groups(shown)
+
+
+def folded(shown: Comparison) -> None:
+    """Everything about settings and numbers, folded."""
+    several = len(shown.runs) > 1
+    if several and shown.different:
+        with st.expander(_("{n} settings differ", n=len(shown.different)), key="compare.different"):
+            setting_matrix(shown.different, shown.runs, key="compare.different.table")
+    elif several:
+        st.caption(_("All settings are equal."))
+    label = _("{n} settings are equal", n=len(shown.equal)) if several else _("Settings")
+    with st.expander(label, key="compare.equal"):
+        equal_settings(shown.equal, key="compare.equal.table")
+    if shown.metrics:
+        with st.expander(_("All {n} numbers", n=len(shown.metrics)), key="compare.numbers"):
+            metric_matrix(shown, key="compare.numbers.table")
+
+
+def curves(shown: Comparison) -> None:
+    """One metric of all runs in one chart."""
+    st.subheader(_("Curves"), anchor=False)
+    names: dict[str, None] = {}
+    readers: list[tuple[Job, Reader]] = []
+    try:
+        for run in shown.runs:
+            with guarded():
+                reader = Reader(jobs.metrics_file(workspace(), run.job))
+                readers.append((run.job, reader))
+                there = reader.names()
+                names |= dict.fromkeys([*main_metrics(run.job.kind, there), *there])
+        if not names:
+            st.caption(_("No curve yet: the first point comes with the first step that is reported."))
+            return
+        ordered = list(names)
+        default = ordered[0]
+        address.chosen("metric", ordered, default)
+        metric = st.selectbox(
+            _("Metric"), ordered, key="metric", format_func=title, on_change=address.keep, args=("metric", default),
+            width=320,
+        )  # fmt: skip
+        lines = []
+        for job, reader in readers:
+            curve = reader.curve(metric, BUCKETS)
+            if len(curve.steps):
+                lines.append(Line(curve.steps, curve.mean, name=job.name[:40], colour=colour_of(job.id)))
+    finally:
+        for _job, reader in readers:
+            reader.close()
+    without = len(shown.runs) - len(lines)
+    live_chart(
+        title(metric),
+        line_figure(lines, x_title=_("step"), revision=metric),
+        key=f"compare.curve.{metric}",
+        note=_("{n} runs have no such curve", n=number(without)) if without else "",
+        height=340,
+    )
+
+
+def scatter(shown: Comparison) -> None:
+    """Any setting against any metric."""
+    st.subheader(_("Setting against metric"), anchor=False)
+    rows = {row.name: row for row in [*shown.different, *shown.equal]}
+    with st.container(horizontal=True, key="compare.scatter.choice"):
+        name = select(_("Setting"), "x", list(rows), lambda n: setting_title(n, rows[n].setting))
+        metric = select(_("Metric"), "y", shown.metrics, title_text)
+    figure = scatter_figure(shown.runs, rows[name], metric)
+    without = len(shown.runs) - len(figure["data"])
+    note = _("{n} runs lack one of the two", n=number(without)) if without else ""
+    live_chart(title_text(metric), figure, key=f"compare.scatter.{name}.{metric}", note=note, height=320)
+
+
+def groups(shown: Comparison) -> None:
+    """Runs that agree in a setting, a tag or a group: mean and spread."""
+    st.subheader(_("Groups"), anchor=False)
+    rows = {row.name: row for row in [*shown.different, *shown.equal]}
+    titles = {"tag": _("Tag"), "group": _("Group")} | {n: setting_title(n, r.setting) for n, r in rows.items()}
+    first = next((r.name for r in shown.different if r.name != "seed"), "kind")
+    with st.container(horizontal=True, key="compare.group.choice"):
+        by = select(_("Group by"), "by", [first, *(n for n in titles if n != first)], titles.__getitem__)
+        metric = select(_("Metric"), "of", shown.metrics, title_text)
+    found = grouped(shown, by, metric)
+    live_chart(
+        title_text(metric), group_figure(by, found, metric), key=f"compare.groups.{by}.{metric}", height=320,
+        note=_("mean ± standard deviation between runs"),
+    )  # fmt: skip
+    group_table(by, metric, found, key="compare.groups.table")
+
+
+def select(label: str, name: str, options: list[str], say_option: object) -> str:
+    """A choice of one from many, the first by default, kept in the address as `name`."""
+    address.chosen(name, options, options[0])
+    picked = st.selectbox(
+        label, options, key=name, format_func=say_option, on_change=address.keep, args=(name, options[0])
+    )  # type: ignore[call-overload]
+    return str(picked)
+
+
+def page() -> None:
+    """The head, the choice of runs, and what there is to see of them."""
+    ids = asked()
+    shown = compare(workspace(), ids)
+    with header(_("Compare"), _("Runs side by side: what was different, and what came of it.")):
+        if shown.runs:
+            report_menu([run.job for run in shown.runs])
+    picker(shown)
+    for said in shown.left_out:
+        st.warning(plain(say(said)), icon=":material/info:")
+    if not shown.runs:
+        empty_state(
+            _("No runs chosen"),
+            _("Choose some above, or mark them on the Jobs page and press Compare."),
+            [Door(_("Jobs"), _("Mark the rows that you want to see side by side."), "list_alt", "jobs", primary=True)],
+        )
+        return
+    lively = any(run.job.state in LIVE for run in shown.runs)
+    st.fragment(material, run_every=EVERY if lively else None, key="compare")()
+
+
+page()
