@@ -8,13 +8,13 @@ import platform
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from platform_core.clock import now
 from platform_core.environment.checks import Check, Disk, gibibytes, value
 from platform_core.errors import Text, text
+from platform_core.hosts import nvml
 
 MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 LEAST_MEMORY = 2 * 2**30
@@ -135,45 +135,31 @@ def graphics() -> list[Check]:
 
 
 def nvidia() -> list[Check]:
-    """One check for each NVIDIA GPU and one for the driver; empty without a driver."""
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        if not Path("/proc/driver/nvidia/version").exists():
-            return []
-        hint = text("Reboot, or reload the driver's kernel module: its version and the library's may differ.")
-        return [Check(text("GPU"), value(error), "warning", None, hint)]
-    try:
-        cuda = pynvml.nvmlSystemGetCudaDriverVersion_v2()
-        driver = text("{driver}, CUDA up to {major}.{minor}", driver=_words(pynvml.nvmlSystemGetDriverVersion()),
-                      major=cuda // 1000, minor=cuda % 1000 // 10)  # fmt: skip
-        gpus = [_gpu(pynvml, i) for i in range(pynvml.nvmlDeviceGetCount())]
-        return [*gpus, Check(text("NVIDIA driver"), driver)]
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _gpu(nvml: Any, index: int) -> Check:
-    name = text("GPU {index}", index=index)
-    try:
-        handle = nvml.nvmlDeviceGetHandleByIndex(index)
-        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-        model = _words(nvml.nvmlDeviceGetName(handle))
-    except Exception as error:
-        hint = text(
-            "The GPU does not answer; the kernel log (dmesg, Xid) tells why, and a reset or reboot brings it back."
+    """One check for each NVIDIA GPU, one for the driver, one for what does not answer; empty without a driver."""
+    gpus, trouble = nvml.read_gpus()
+    driver, cuda = nvml.versions()
+    found = [
+        Check(
+            text("GPU {index}", index=gpu.index),
+            text(
+                "{model}, {free:.1f} of {total:.1f} GiB free",
+                model=gpu.name,
+                free=gpu.memory_free / 2**30,
+                total=gpu.memory_total / 2**30,
+            ),
         )
-        return Check(name, value(error), "warning", None, hint)
-    found = text(
-        "{model}, {free:.1f} of {total:.1f} GiB free", model=model, free=memory.free / 2**30, total=memory.total / 2**30
-    )
-    return Check(name, found)
-
-
-def _words(name: str | bytes) -> str:
-    return name.decode(errors="replace") if isinstance(name, bytes) else name
+        for gpu in gpus
+    ]
+    if trouble:
+        hint = text(
+            "The driver or a GPU does not answer: the kernel log (dmesg, Xid) tells why. Reload the driver's module "
+            "or reboot; after an update of the driver its version and the library's differ until then."
+        )
+        found.append(Check(text("GPU"), value(trouble), "warning", None, hint))
+    if driver:
+        told = text("{driver}, CUDA up to {major}.{minor}", driver=driver, major=cuda // 1000, minor=cuda % 1000 // 10)
+        found.append(Check(text("NVIDIA driver"), told))
+    return found
 
 
 def clock(home: Path) -> Check:

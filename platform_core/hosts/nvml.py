@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from platform_core.hosts.devices import Gpu, GpuProcess
@@ -11,6 +13,7 @@ from platform_core.hosts.devices import Gpu, GpuProcess
 DRIVER = Path("/proc/driver/nvidia/version")
 MILLI = 1000.0
 _begun: list[bool] = []
+_alone = RLock()  # sampler and queue are threads of one process
 
 
 def read_gpus() -> tuple[tuple[Gpu, ...], str]:
@@ -18,6 +21,11 @@ def read_gpus() -> tuple[tuple[Gpu, ...], str]:
 
     A process keeps NVML open from the first call on; after trouble the next call begins anew.
     """
+    with _alone:
+        return _read_gpus()
+
+
+def _read_gpus() -> tuple[tuple[Gpu, ...], str]:
     nvml = _begin()
     if isinstance(nvml, str):
         return (), nvml
@@ -37,25 +45,25 @@ def read_gpus() -> tuple[tuple[Gpu, ...], str]:
 
 def versions() -> tuple[str, int]:
     """The driver's version, and the newest CUDA that it runs as 1000 * major + 10 * minor; ("", 0) without a driver."""
-    nvml = _begin()
-    if isinstance(nvml, str):
-        return "", 0
-    try:
-        return _words(nvml.nvmlSystemGetDriverVersion()), int(nvml.nvmlSystemGetCudaDriverVersion_v2())
-    except nvml.NVMLError:
-        return "", 0
+    with _alone:
+        nvml = _begin()
+        if isinstance(nvml, str):
+            return "", 0
+        try:
+            return _words(nvml.nvmlSystemGetDriverVersion()), int(nvml.nvmlSystemGetCudaDriverVersion_v2())
+        except nvml.NVMLError:
+            return "", 0
 
 
 def close() -> None:
     """Let NVML go; the next call opens it again."""
-    if _begun:
-        import pynvml
+    import pynvml
 
-        _begun.clear()
-        try:
-            pynvml.nvmlShutdown()
-        except pynvml.NVMLError:
-            return
+    with _alone:
+        if _begun:
+            _begun.clear()
+            with contextlib.suppress(pynvml.NVMLError):
+                pynvml.nvmlShutdown()
 
 
 def _begin() -> Any:
