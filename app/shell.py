@@ -35,7 +35,11 @@ def entries() -> dict[str, list[tuple[str, str, str]]]:
             ("alerts", _("Alerts"), "notifications"),
         ],
         _("Library"): [("models", _("Models"), "deployed_code"), ("datasets", _("Datasets"), "database")],
-        _("System"): [("environment", _("Environment"), "memory"), ("settings", _("Settings"), "settings")],
+        _("System"): [
+            ("hosts", _("Devices"), "developer_board"),
+            ("environment", _("Environment"), "memory"),
+            ("settings", _("Settings"), "settings"),
+        ],
     }
 
 

@@ -1,0 +1,140 @@
+"""Devices: GPUs, processor, memory, disk and network of each host, who uses them, and what is kept from jobs."""
+
+from __future__ import annotations
+
+import getpass
+
+import streamlit as st
+
+from app import address
+from app.curves import one_of
+from app.devices_view import gpu_card, host_charts, machine_facts, staleness
+from app.format import ago
+from app.page import Door, empty_state, guarded, header, link, plain, workspace
+from app.words import _
+from platform_core.clock import now
+from platform_core.hosts import history, service
+from platform_core.hosts.devices import Gpu
+from platform_core.hosts.history import Latest
+from platform_core.jobs import service as jobs
+from platform_core.jobs.states import LIVE
+
+EVERY = 2.0
+SPANS = {"hour": 3600.0, "day": 86_400.0}
+
+
+def everything(host: str, span: str) -> None:
+    """All of one host; drawn again every two seconds."""
+    with guarded():
+        found = history.latest(workspace(), host)
+        if found is None:
+            empty_state(
+                _("Not sampled yet"),
+                _("The supervisor looks at this host every two seconds; it starts with the first job, or with lathe "
+                  "supervisor start."),
+                [Door(_("New job"), _("Choose what to do and fill a short form."), "add_circle", "new-job",
+                      primary=True)],
+            )  # fmt: skip
+            return
+        staleness(found)
+        st.subheader(_("Now") if found.fresh else _("When it was last seen"), anchor=False)
+        machine_facts(found.snapshot)
+        gpus(found)
+    with guarded():
+        st.subheader(_("The last hour") if span == "hour" else _("The last day"), anchor=False)
+        host_charts(history.window(workspace(), host, SPANS[span]), found.snapshot, SPANS[span])
+
+
+def gpus(found: Latest) -> None:
+    """A card for each GPU, or why there is none."""
+    seen = found.snapshot
+    if seen.trouble:
+        st.warning(
+            _("Not all GPUs of {host} can be read: {reason}. The kernel log (dmesg, Xid) tells why.",
+              host=plain(seen.host), reason=plain(seen.trouble)),
+            icon=":material/warning:",
+        )  # fmt: skip
+    if not seen.gpus:
+        if not seen.trouble:
+            st.caption(_("No NVIDIA GPU here: jobs run on the CPU."))
+        return
+    reserved = service.reserved(workspace())
+    names = {job.id: job.name for job in jobs.list_jobs(workspace(), states=tuple(LIVE))}
+    with st.grid(4, min_column_width=250, gap="small", key="gpus"):
+        for gpu in seen.gpus:
+            with st.container(border=True, height="stretch", key=f"gpu-{gpu.index}", gap="xsmall"):
+                gpu_card(gpu, reserved.get(gpu.uuid), names)
+
+
+@st.dialog(" ")
+def ask_reserve(gpu: Gpu, host: str) -> None:
+    """Reserve a GPU, after saying what that does."""
+    st.markdown(f"**{plain(_('Reserve GPU {n} of {host}?', n=gpu.index, host=host))}**")
+    st.caption(_("No new job is given it until it is released. A job that runs on it goes on."))
+    reason = st.text_input(_("Reason"), placeholder=_("What it is kept for"), max_chars=service.LONGEST_REASON)
+    if st.button(_("Reserve"), type="primary"):
+        with guarded():
+            service.reserve(workspace(), gpu.uuid, getpass.getuser(), reason, host)
+            st.rerun()
+
+
+@st.dialog(" ")
+def ask_drain(host: str) -> None:
+    """Drain a host, after saying what that does."""
+    st.markdown(f"**{plain(_('Start no new jobs on {host}?', host=host))}**")
+    st.caption(_("Jobs that run go on to their end; those that wait stay in the queue until it takes jobs again."))
+    reason = st.text_input(_("Reason"), placeholder=_("Why it takes no new jobs"), max_chars=service.LONGEST_REASON)
+    if st.button(_("Take no new jobs"), type="primary"):
+        with guarded():
+            service.drain(workspace(), host, getpass.getuser(), reason)
+            st.rerun()
+
+
+def keep_back(host: str) -> None:
+    """What is kept from new jobs, and the buttons that change it; outside of what is drawn every two seconds."""
+    drained = service.drained(workspace(), host)
+    if drained is not None:
+        with st.container(horizontal=True, vertical_alignment="center", border=True, key="drained"):
+            since = ago(max(0.0, now() - drained.since))
+            said = _("{host} starts no new jobs: {who} decided so {ago}.", host=host, who=drained.actor, ago=since)
+            st.markdown(f":material/block: {plain(' '.join([said, drained.reason]))}", width="stretch")
+            if st.button(_("Take jobs again"), type="primary", key="undrain"):
+                service.undrain(workspace(), host)
+                st.rerun()
+    reserved = service.reserved(workspace())
+    found = history.latest(workspace(), host)
+    cards = {g.uuid: g for g in found.snapshot.gpus} if found is not None else {}
+    mine = [uuid for uuid, kept in reserved.items() if kept.host == host]
+    with st.container(horizontal=True, vertical_alignment="bottom", key="keep-back"):
+        if drained is None and st.button(_("Take no new jobs"), icon=":material/block:", key="drain"):
+            ask_drain(host)
+        free = [uuid for uuid in cards if uuid not in reserved]
+        if free:
+            with st.popover(_("Reserve a GPU"), icon=":material/lock:"):
+                for uuid in free:
+                    if st.button(plain(f"GPU {cards[uuid].index} · {cards[uuid].name}"), key=f"reserve.{uuid}"):
+                        ask_reserve(cards[uuid], host)
+        for uuid in mine:
+            label = f"GPU {cards[uuid].index}" if uuid in cards else uuid
+            if st.button(plain(_("Release {gpu}", gpu=label)), icon=":material/lock_open:", key=f"release.{uuid}"):
+                service.release(workspace(), uuid)
+                st.rerun()
+
+
+def show() -> None:
+    """The chosen host."""
+    names = history.hosts(workspace())
+    with header(_("Devices"), _("What this machine has, how busy it is, and who uses it.")):
+        link("queue", _("Queue"), "low_priority")
+    host = names[0]
+    with st.container(horizontal=True, vertical_alignment="bottom", key="device-controls"):
+        if len(names) > 1:
+            address.chosen("host", names, names[0])
+            host = str(st.selectbox(_("Host"), names, key="host", on_change=address.keep, args=("host", names[0])))
+        span = one_of(_("Curves of"), "span", {"hour": _("Hour"), "day": _("Day")})
+    with guarded():
+        keep_back(host)
+    st.fragment(everything, run_every=EVERY, key="hosts")(host, span)
+
+
+show()
