@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Event, Thread
@@ -26,6 +26,9 @@ from platform_core.doctor import service as doctor
 from platform_core.doctor.case import case_of
 from platform_core.errors import Problem, Text
 from platform_core.files import read_json, write_json
+from platform_core.hosts.devices import Snapshot
+from platform_core.hosts.history import latest
+from platform_core.hosts.service import this_host
 from platform_core.jobs import service as jobs
 from platform_core.jobs import store
 from platform_core.jobs.states import ACTIVE
@@ -37,6 +40,8 @@ log = logging.getLogger("lathe.watchdog")
 EVERY_SECONDS = 5.0
 AT_LEAST_EVERY = 60.0
 SEND_EVERY = 2.0
+SNAPSHOTS = 240
+"""Of the host, the newest ones: twenty minutes."""
 CPU_SHARE = 0.1
 """At most this part of one core is spent on looking, however many jobs live."""
 FILE = "watchdog.json"
@@ -83,13 +88,15 @@ class Watchdog(Beside):
 
     def __init__(self, workspace: Workspace, every: float = EVERY_SECONDS) -> None:
         super().__init__("watchdog", every, self.look)
-        self.workspace, self.host = workspace, socket.gethostname()
+        self.workspace, self.host = workspace, this_host()
         self._rounds: dict[tuple[str, int], Round] = {}
         self._done: set[int] = set()
+        self._snapshots: deque[Snapshot] = deque(maxlen=SNAPSHOTS)
         self._until = self._begin()
 
     def look(self) -> None:
         """One round: ends first, then the live jobs that changed, the longest unseen first."""
+        self._look_at_host()
         self._look_at_ends()
         with reading(self.workspace.engine) as connection:
             live = store.find_jobs(connection, states=ACTIVE)
@@ -107,8 +114,17 @@ class Watchdog(Beside):
             self._look_at_ends()
         alerts.end_hosts(self.workspace, self.host)
 
+    def _look_at_host(self) -> None:
+        try:
+            newest = latest(self.workspace)
+        except Problem as problem:
+            log.info("%s", problem)
+            return
+        if newest is not None and newest.fresh and newest.snapshot not in list(self._snapshots)[-1:]:
+            self._snapshots.append(newest.snapshot)
+
     def _examine(self, job: Job) -> None:
-        found = doctor.examine(case_of(self.workspace, job))
+        found = doctor.examine(case_of(self.workspace, job, history=tuple(self._snapshots)))
         with reading(self.workspace.engine) as connection:
             there = store.get_job(connection, job.id)
         if there is None or (there.attempt, there.state in ACTIVE) != (job.attempt, True):
@@ -152,7 +168,7 @@ class Watchdog(Beside):
         return replace(job, attempt=attempt.number, state=attempt.outcome, reason=reason), attempt
 
     def _examine_end(self, job: Job, attempt: Attempt) -> None:
-        found = doctor.examine(case_of(self.workspace, job))
+        found = doctor.examine(case_of(self.workspace, job, history=tuple(self._snapshots)))
         well = attempt.outcome == "completed"
         ended_at = attempt.ended_at or now()
         alerts.keep_end(self.workspace, job, found, doctor.host_rules(), ended_at, well)
