@@ -23,6 +23,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "jobs": ("app.commands.jobs", "List, look at, start, stop, delete and clone jobs."),
     "report": ("app.commands.report", "Write a report of jobs: HTML, PDF, or their metrics as CSV."),
     "queue": ("app.commands.queue", "See who waits and why; change the order of the queue."),
+    "devices": ("app.commands.devices", "See GPUs, CPU, memory and who uses them; reserve a GPU, drain the host."),
     "alerts": ("app.commands.alerts", "List, look at and mute what the failure doctor found; test where it is sent."),
     "models": ("app.commands.models", "List and look at models and tokenizers."),
     "data": ("app.commands.data", "List, add, look at, check and delete datasets."),
