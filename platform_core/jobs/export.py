@@ -22,6 +22,7 @@ from platform_core.environment.software import installed
 from platform_core.errors import Problem
 from platform_core.files import publish, sync_folder
 from platform_core.jobs import service
+from platform_core.jobs.again import differences
 from platform_core.jobs.inputs import HASHED, hashes
 from platform_core.jobs.spec import JobSpec
 from platform_core.jobs.store import Job
@@ -48,10 +49,12 @@ def export(
 ) -> Exported:
     """Make `folder` (default: a new one in `exports/`); `with_data` copies dataset and model into it.
 
-    Raises Problem for a kind that can't run without the platform, and when the folder is there already.
+    Raises Problem for a kind that can't run without the platform, when an input has changed since the job ran, and
+    when the folder is there already.
     """
     job = service.get(workspace, job_id)
     refuse_other_kinds(job)
+    refuse_changed_inputs(workspace, job)
     target = (folder or free_place(workspace.home / "exports", job)).absolute()
     zipped = target.with_name(f"{target.name}.zip")
     for place in (target, *([zipped] if archive else [])):
@@ -83,6 +86,19 @@ def refuse_other_kinds(job: Job) -> None:
     if job.kind not in KINDS:
         raise Problem(
             "“{name}” can't be exported: only pretraining, SFT and GRPO run without the platform.", name=job.name
+        )
+
+
+def refuse_changed_inputs(workspace: Workspace, job: Job) -> None:
+    """Raise Problem when an input is no longer what the job's newest attempt was trained on."""
+    if not service.provenance(workspace, job):
+        return
+    if changes := differences(workspace, job.id).inputs:
+        raise Problem(
+            "“{name}” can't be exported as it was trained: {changes} Put the file back, or run the job again with what "
+            "is there now and export that one.",
+            name=job.name,
+            changes=changes[0],
         )
 
 

@@ -13,6 +13,7 @@ from platform_core.errors import Problem
 from platform_core.files import read_json
 from platform_core.jobs import service, store, verify
 from platform_core.jobs.again import again, differences
+from platform_core.jobs.export import export
 from platform_core.jobs.store import Job as Row
 from platform_core.metrics.reader import Reader
 from platform_core.workspace.service import Workspace, open_workspace
@@ -70,6 +71,9 @@ def test_a_changed_input_is_named_and_refused_unless_wanted(place: Workspace) ->
     with pytest.raises(Problem, match=r"generation_config\.json has changed"):
         again(place, row.id)
     assert len(service.list_jobs(place)) == before
+    with pytest.raises(Problem, match="exported as it was trained"):
+        export(place, row.id)
+    assert not list((place.home / "exports").iterdir())
     new, changed = again(place, row.id, anyway=True)
     assert new.state == "queued"
     assert len(changed) == 2
