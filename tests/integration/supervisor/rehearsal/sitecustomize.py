@@ -1,7 +1,9 @@
 """Read by every Python that has this folder on PYTHONPATH: one more kind of job, `rehearsal`, for tests."""
 
 import importlib.util
+import os
 import sys
+import time
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -37,4 +39,12 @@ def remove() -> None:
     kinds.__path__.remove(str(HERE / "kinds"))
 
 
+def shift_clock(seconds: float) -> None:
+    """Let this process live in another time."""
+    right = time.time
+    time.time = lambda: right() + seconds
+
+
 install()
+if "LATHE_TEST_CLOCK" in os.environ:
+    shift_clock(float(os.environ["LATHE_TEST_CLOCK"]))
