@@ -18,7 +18,7 @@ define bootstrap
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-fast faults lint format docs lock clean distclean
+.PHONY: help setup demo run test test-fast faults doctor lint format docs lock clean distclean
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,11 @@ test-fast: ## Run the quick tests that need no other process (under a minute)
 faults: ## Kill, fill, lock, corrupt and race at random, 200 rounds (ROUNDS=200 SEED=0)
 	$(bootstrap) --with tests
 	@LATHE_KILL_ROUNDS=$(or $(ROUNDS),200) LATHE_KILL_SEED=$(SEED) $(PY) -m pytest -s tests/faults
+
+doctor: ## Try the doctor's rules on many seeded runs and on real ones (SEEDS=20)
+	$(bootstrap) --with python-tests
+	@LATHE_DOCTOR_SEEDS=$(or $(SEEDS),20) LATHE_DOCTOR_FIRST=$(or $(FIRST),100) \
+	  $(PY) -m pytest -s --timeout=1800 tests/unit/doctor/test_seeded.py tests/integration/doctor
 
 lint: ## Check style, types, rooms, texts and that docs/reference is up to date
 	$(bootstrap) --with python-tests

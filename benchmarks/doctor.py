@@ -24,7 +24,7 @@ LOOKS = 20
 def milliseconds(steps: int, folder: Path) -> float:
     """The median CPU time of one look at a run of so many steps."""
     story = replace(reinforced(1, points=steps), norms=lambda at: {f"layer.{n}": 1.0 for n in range(32)})
-    if steps > 50_000:
+    if steps > 50_000:  # writing them takes too long
         story = replace(story, norms=None)
     case = tell(story, folder)
     taken = []

@@ -9,7 +9,7 @@ from platform_core.doctor.diagnosis import Diagnosis
 from platform_core.doctor.fixes import lower_learning_rate
 from platform_core.doctor.rule import Rule
 from platform_core.doctor.rules import loss_spike
-from platform_core.doctor.statistics import evidence, finite, median, noise
+from platform_core.doctor.statistics import evidence, finite, noise
 from platform_core.errors import text
 
 BEFORE, NEWEST = 20, 5
@@ -20,7 +20,7 @@ SIGMAS = 6.0
 
 
 def examine(case: Case) -> Diagnosis | None:
-    """The median norm of 5 points in a row against that of all points before them, past the warm-up."""
+    """The median norm of 5 points in a row against that of the 20 points before, past the warm-up."""
     if "grad_norm" not in case.latest:
         return None
     steps, values = finite(case.recent("grad_norm"))
@@ -30,7 +30,7 @@ def examine(case: Case) -> Diagnosis | None:
         return None
     logs = np.log(series.values)
     groups = np.median(np.lib.stride_tricks.sliding_window_view(logs, NEWEST), axis=1)[BEFORE:]
-    base = np.array([median(logs[max(0, at - 100) : at]) for at in range(BEFORE, BEFORE + len(groups))])
+    base = np.median(np.lib.stride_tricks.sliding_window_view(logs, BEFORE), axis=1)[: len(groups)]
     rise = groups - base
     worst = int(np.argmax(rise))
     if rise[worst] < max(np.log(TIMES), SIGMAS * noise(logs[: BEFORE + worst])):
@@ -64,7 +64,7 @@ RULE = Rule(
     title=text("Gradient explosion"),
     level="critical",
     explains=text(
-        "The median gradient norm of 5 points in a row is over 10 times that of the points before, over 6 times its "
+        "The median gradient norm of 5 points in a row is over 10 times that of the 20 before, over 6 times its "
         "noise, and above the clipping norm; over 100 times is critical."
     ),
     suggests=text("A third of the learning rate, and a warm-up where there is none."),
