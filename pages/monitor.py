@@ -10,6 +10,7 @@ import streamlit as st
 from app import address
 from app.alerts_panel import alert_strip
 from app.curves import curves
+from app.devices_panel import devices_panel
 from app.format import UNKNOWN, duration, moment
 from app.gradients import gradients
 from app.job_actions import (
@@ -23,9 +24,11 @@ from app.job_actions import (
     undo_bar,
     unknown_job,
 )
+from app.job_marks import marks
 from app.job_status import status, why
 from app.log_panel import log_panel
 from app.page import Door, empty_state, go, guarded, header, link, plain, workspace
+from app.report_links import report_menu
 from app.reproduce_panel import proof_result, reproduce_button
 from app.results import result_table
 from app.samples import samples
@@ -56,6 +59,8 @@ def page(job_id: str, live: bool) -> None:
     head(job)
     refusals()
     with guarded():
+        marks(workspace(), job)
+    with guarded():
         group_strip(job, group)
     with guarded():
         status(job, jobs.metrics_file(workspace(), job))
@@ -78,6 +83,7 @@ def head(job: Job) -> None:
         else:
             evaluate_button(job)
         clone_button([job])
+        report_menu([job])
         reproduce_button(place, job)
         if job.state not in ACTIVE:
             delete_button(place, [job], leave=True)
@@ -145,6 +151,7 @@ def views(job: Job) -> None:
         "gradients": (_("Gradients"), gradient_view),
         "log": (_("Log"), log_view),
         "samples": (_("Samples"), sample_view),
+        "devices": (_("Devices"), devices_panel),
         "result": (_("Result"), result_view),
         "settings": (_("Settings"), settings_view),
         "history": (_("History"), history_view),
