@@ -76,7 +76,7 @@ def test_a_new_alert_shows_itself_and_one_press_tries_again_with_the_fix(
     badge = page.get_by_test_id("stSidebar").get_by_role("link", name=re.compile("asks? for you"))
     expect(badge).to_be_visible()
     badge.click()
-    page.get_by_text("Bytes rose to 6.9 at step 3.").first.click()
+    page.get_by_role("link", name="Bytes rose to 6.9 at step 3.").click()
     card = page.locator("[class*='st-key-alert-']").filter(has_text="Take a larger vocabulary").first
     expect(card).to_contain_text("310")
     expect(card.locator(".live-chart .plot .main-svg").first).to_be_visible()

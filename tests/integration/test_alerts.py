@@ -112,7 +112,7 @@ def test_nan_is_found_although_no_supervisor_lived_when_the_training_ended(stage
     save_file(broken, weights, metadata={"format": "pt"})
     settings = {"model": f"job:{model.id}", "dataset": pairs, "max_steps": 20, "batch_size": 2, "cpu_slots": 1}
     job = jobs.create(stage.workspace, "sft", settings, name="Broken", start=True)
-    stage.wait_for(job, "starting", "running", "failed")
+    stage.processes(job)
     supervisor.kill()
     supervisor.wait()
     stage.until(lambda: (stage.workspace.job_folder(job.id) / "attempts" / "1" / "exit.json").exists(), 120)
