@@ -10,7 +10,6 @@ from typing import Any
 from app.compare_tables import group_text, setting_text, setting_title
 from app.curves import colour_of
 from app.format import number
-from app.results import title_text
 from platform_core.jobs.compare import ABSENT, Group, Run, SettingRow
 
 LABEL = 22
@@ -61,7 +60,7 @@ def scatter_figure(runs: Sequence[Run], setting: SettingRow, metric: str) -> dic
     return framed(traces, setting_title(setting.name, setting.setting), x_axis, f"{setting.name}:{metric}")
 
 
-def group_figure(by: str, groups: Sequence[Group], metric: str) -> dict[str, Any]:
+def group_figure(by: str, title: str, groups: Sequence[Group], metric: str) -> dict[str, Any]:
     """The runs of each group as pale points, their mean with one standard deviation."""
     labels = [escape(group_text(by, group.label)[:40], quote=False) for group in groups]
     pairs = [(label, run) for label, group in zip(labels, groups, strict=True) for run in group.runs]
@@ -89,7 +88,7 @@ def group_figure(by: str, groups: Sequence[Group], metric: str) -> dict[str, Any
         "hovertemplate": "%{y:.4g} (%{text})<extra></extra>",
     }
     axis = {"type": "category", "range": [-0.6, len(there) - 0.4]}
-    return framed([single, means], title_text(metric), axis, f"{by}:{metric}")
+    return framed([single, means], title, axis, f"{by}:{metric}")
 
 
 def framed(traces: list[dict[str, Any]], x_title: str, x_axis: dict[str, Any], revision: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from platform_core.algorithms.registry import algorithms
 from platform_core.jobs.compare import ABSENT, Comparison, Group, Run, SettingRow, best
 from platform_core.jobs.spec import Setting
 
-BESIDE_NAMES = 5
+BESIDE_NAMES = 4
 
 
 def setting_text(value: object) -> str:

@@ -24,7 +24,7 @@ from platform_core.metrics.reader import Reader
 EVERY = 5.0
 RUNS, SEEN = "compare.runs", "compare.address"
 OFFERED = 200
-NEXT_TO_NAMES = 3
+NEXT_TO_NAMES = 2
 BUCKETS = 300
 
 
@@ -130,9 +130,10 @@ def curves(shown: Comparison) -> None:
         title(metric),
         line_figure(lines, x_title=_("step"), revision=metric),
         key=f"compare.curve.{metric}",
-        note=_("{n} runs have no such curve", n=number(without)) if without else "",
         height=340,
     )
+    if without:
+        st.caption(_("{n} runs have no such curve.", n=number(without)))
 
 
 def scatter(shown: Comparison) -> None:
@@ -144,8 +145,9 @@ def scatter(shown: Comparison) -> None:
         metric = select(_("Metric"), "y", shown.metrics, title_text)
     figure = scatter_figure(shown.runs, rows[name], metric)
     without = len(shown.runs) - len(figure["data"])
-    note = _("{n} runs lack one of the two", n=number(without)) if without else ""
-    live_chart(title_text(metric), figure, key=f"compare.scatter.{name}.{metric}", note=note, height=320)
+    live_chart(title_text(metric), figure, key=f"compare.scatter.{name}.{metric}", height=320)
+    if without:
+        st.caption(_("{n} runs lack one of the two.", n=number(without)))
 
 
 def groups(shown: Comparison) -> None:
@@ -158,10 +160,9 @@ def groups(shown: Comparison) -> None:
         by = select(_("Group by"), "by", [first, *(n for n in titles if n != first)], titles.__getitem__)
         metric = select(_("Metric"), "of", shown.metrics, title_text)
     found = grouped(shown, by, metric)
-    live_chart(
-        title_text(metric), group_figure(by, found, metric), key=f"compare.groups.{by}.{metric}", height=320,
-        note=_("mean ± standard deviation between runs"),
-    )  # fmt: skip
+    figure = group_figure(by, titles[by], found, metric)
+    live_chart(title_text(metric), figure, key=f"compare.groups.{by}.{metric}", height=320)
+    st.caption(_("Mean ± standard deviation between runs; pale: the runs."))
     group_table(by, metric, found, key="compare.groups.table")
 
 

@@ -19,7 +19,7 @@ STEERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 def to_pdf(document: Document) -> bytes:
     """The report as a PDF file; reportlab is imported here, since only this needs it."""
     from reportlab.lib.pagesizes import A4
-    from reportlab.platypus import KeepTogether, Paragraph, SimpleDocTemplate, Spacer
+    from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer
 
     styles, out = _styles(), io.BytesIO()
     made = SimpleDocTemplate(
@@ -35,7 +35,7 @@ def to_pdf(document: Document) -> bytes:
         head = Paragraph(_marked(part.title), styles["head"])
         body = _body(part, width, styles)
         if body:
-            story += [KeepTogether([head, body[0]]), *body[1:]]
+            story += [head, *body]
     story += [Spacer(1, 14), Paragraph(_marked(document.footer), styles["soft"])]
 
     def page_number(canvas: Any, _made: Any) -> None:
@@ -58,7 +58,7 @@ def _styles() -> dict[str, Any]:
     return {
         "body": body,
         "title": ParagraphStyle("t", body, fontSize=17, leading=22, spaceAfter=2),
-        "head": ParagraphStyle("h", body, fontSize=11.5, leading=15, spaceBefore=12, spaceAfter=4),
+        "head": ParagraphStyle("h", body, fontSize=11.5, leading=15, spaceBefore=12, spaceAfter=4, keepWithNext=1),
         "soft": ParagraphStyle("s", body, textColor=SOFT),
         "cell": ParagraphStyle("c", body, fontSize=8, leading=10.5),
         "code": ParagraphStyle("m", body, fontName="Courier", fontSize=7.5, leading=10, backColor=SHADE),
@@ -173,12 +173,17 @@ def _latin(text: str) -> bool:
 
 
 def _marked(text: str) -> str:
-    """Escaped for reportlab's markup; runs of characters outside of Latin in the Chinese font."""
-    out, run, latin = [], "", True
-    for char in [*_shown(text), ""]:
-        kind = _latin(char) if char else not latin
-        if kind != latin and run:
-            out.append(escape(run) if latin else f'<font name="STSong-Light">{escape(run)}</font>')
-            run = ""
-        latin, run = kind, run + char
-    return "".join(out)
+    """Escaped for reportlab's markup; whole in the Chinese font where Latin does not do: widths are right then."""
+    shown = _shown(text)
+    if _latin(shown):
+        return escape(shown)
+    held = "".join(c if _latin(c) or _chinese(c) else "\u25a1" for c in shown)
+    return f'<font name="STSong-Light">{escape(held)}</font>'
+
+
+def _chinese(char: str) -> bool:
+    try:
+        char.encode("gbk")
+    except UnicodeEncodeError:
+        return False
+    return True
