@@ -160,8 +160,9 @@ def _gpu_bar(gpu: Gpu, job: Runs | None, seen: View) -> dict[str, Any]:
     busy = "" if gpu.utilization is None else f" · {gpu.utilization:.0f} %"
     said = _taken(gpu.memory_used / GIB, gpu.memory_total / GIB, "GiB") + busy
     reserved = seen.capacity.reserved.get(gpu.uuid)
-    note = _("reserved: {who}", who=reserved) if reserved is not None else ""
-    return _bar(f"GPU {gpu.index} · {gpu.name}", parts, gpu.memory_total, said, note)
+    note = _("reserved: {who}", who=reserved) if reserved is not None else job.name if job is not None else ""
+    made = _bar(f"GPU {gpu.index} · {gpu.name}", parts, gpu.memory_total, said, note)
+    return made | {"reserved": reserved is not None}
 
 
 def _part(job: Runs, size: float, amount: str, seen: View) -> dict[str, Any]:

@@ -24,7 +24,7 @@ function bar(data, colours, open) {
   const box = make("div", "slot"), head = make("div", "head"), track = make("div", "track");
   head.append(make("span", "title", data.title), make("span", "said", data.said));
   if (data.note) head.append(make("span", "note", data.note));
-  if (data.note) track.classList.add("reserved");
+  if (data.reserved) track.classList.add("reserved");
   track.append(...data.parts.map(part => segment(part, data.total, colours, open)));
   box.append(head, track);
   return box;

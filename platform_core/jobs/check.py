@@ -12,6 +12,7 @@ from platform_core.datasets.needs import training_rows
 from platform_core.environment.machine import memory_bytes, usable_cores
 from platform_core.errors import Problem, text
 from platform_core.jobs import store
+from platform_core.jobs.capacity import gpus_here
 from platform_core.jobs.messages import Finding
 from platform_core.jobs.spec import JobSpec, Reference, references
 from platform_core.jobs.states import word
@@ -144,6 +145,11 @@ def _check_machine(workspace: Workspace, spec: JobSpec) -> list[Finding]:
             have=cores,
         )
         findings.append(Finding("error", sentence, ("cpu_slots",)))
+    if spec.gpus:
+        there = len(gpus_here())
+        if spec.gpus > there:
+            sentence = text("It asks for {n} GPUs; this machine has {all}: take fewer.", n=spec.gpus, all=there)
+            findings.append(Finding("error", sentence, ("gpus",)))
     free = shutil.disk_usage(workspace.home).free
     if free < LEAST_FREE:
         findings.append(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from platform_core.durations import coarse, exact
 from platform_core.errors import Text, text
 from platform_core.jobs.line import Entry, Line, Needed, Runs
-from platform_core.jobs.placement import Capacity
+from platform_core.jobs.placement import Capacity, at_least
 from platform_core.jobs.plan import Plan
 
 SLACK = 0.1
@@ -67,6 +67,8 @@ def waits(line: Line, capacity: Capacity, plan: Plan) -> dict[str, Wait]:
     outside = {job_id for job_id, lack in plan.lacks.items() if not lack.ours}
     lows = _simulate(line, capacity, starting, {j: e[0] for j, e in earliest.items()}, ends, 0)
     highs = _simulate(line, capacity, starting, {j: e[1] for j, e in earliest.items()}, ends, 1)
+    # what the plan knows of single GPUs and of memory really free, and the simulation does not
+    outside |= {job_id for job_id in plan.lacks if highs[job_id] <= 0.0}
     return {
         job.id: Wait(reasons[job.id], 0.0 if job.id in outside else lows[job.id],
                      math.inf if job.id in outside else highs[job.id])
@@ -132,15 +134,16 @@ def _simulate(
         takes = (float(capacity.share(running)), float(running.memory_bytes), float(len(running.devices)))
         free = [have - take for have, take in zip(free, takes, strict=True)]
         heapq.heappush(events, (ends[running.id][bound], number, takes))
-    at, found = 0.0, {}
+    at, found, taken = 0.0, {}, {uuid for job in line.running for uuid in job.devices}
     for number, job in enumerate(line.waiting, len(line.running)):
         takes = (float(capacity.share(job)), min(float(job.memory_bytes), memory), float(job.gpus))
+        wants = (takes[0], takes[1], takes[2] + _no_use(job, capacity, taken))
         begin = earliest[job.id]
         if job.id not in starting and begin <= at:
-            while events and any(take > have for take, have in zip(takes, free, strict=True)):
+            while events and any(want > have for want, have in zip(wants, free, strict=True)):
                 at, _number, back = heapq.heappop(events)
                 free = [have + more for have, more in zip(free, back, strict=True)]
-            begin = at if all(take <= have for take, have in zip(takes, free, strict=True)) else math.inf
+            begin = at if all(want <= have for want, have in zip(wants, free, strict=True)) else math.inf
         found[job.id] = 0.0 if job.id in starting else begin
         if math.isinf(begin) or begin > at:
             continue  # it takes its place when its time comes; those behind it go on
@@ -148,3 +151,14 @@ def _simulate(
         free = [have - take for have, take in zip(free, takes, strict=True)]
         heapq.heappush(events, (at + lasts, number, takes))
     return found
+
+
+def _no_use(job: Entry, capacity: Capacity, taken: set[str]) -> int:
+    """How many GPUs that no job of ours has are of no use to a job: reserved, or too full by others."""
+    if not job.gpus:
+        return 0
+    return sum(
+        gpu.uuid in capacity.reserved or gpu.memory_free < at_least(job.gpu_memory_bytes, gpu)
+        for gpu in capacity.gpus
+        if gpu.uuid not in taken
+    )

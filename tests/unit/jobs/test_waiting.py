@@ -137,3 +137,10 @@ def test_what_is_left_is_bounded_by_the_time_limit() -> None:
     assert (low, high) == (0.0, 360.0)
     assert seconds_left(running("r", eta=1e6, time_limit=400.0), NOW)[1] == 360.0
     assert seconds_left(running("r", state="stopping"), NOW)[1] == 60.0
+
+
+def test_gpus_that_others_hold_do_not_make_a_start_look_near() -> None:
+    seen = (GPUS[0], GPUS[1], Gpu("G2", 2, "H100", 80 * GIB, 79 * GIB), GPUS[3])
+    have = Capacity(8, 64 * GIB, Snapshot("h", NOW, seen), reserved={"G3": "eve"})
+    found = why(running("r", eta=100.0, devices=("G0",)), waiting("two", gpus=2, gpu_memory_bytes=20 * GIB), have=have)
+    assert (found["two"].low, found["two"].high) == pytest.approx((90.0, 110.0))
