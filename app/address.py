@@ -42,3 +42,23 @@ def typed(name: str) -> str:
         st.session_state[name] = asked
     st.session_state[seen] = asked
     return str(st.session_state[name])
+
+
+def chosen_many(name: str, options: Sequence[str], default: Sequence[str] = ()) -> list[str]:
+    """What the widget of many choices with the key `name` shall show, as `chosen`; give the widget `keep_many`."""
+    asked, seen = st.query_params.get(name), f"address.{name}"
+    if name not in st.session_state or asked != st.session_state.get(seen):
+        st.session_state[name] = list(default) if asked is None else asked.split(",")
+    st.session_state[name] = [option for option in st.session_state[name] if option in options]
+    st.session_state[seen] = asked
+    return list(st.session_state[name])
+
+
+def keep_many(name: str, default: Sequence[str] = ()) -> None:
+    """Write what a person has just chosen into the address; "none" where the default is taken away."""
+    value = list(st.session_state[name])
+    if sorted(value) != sorted(default):
+        st.query_params[name] = ",".join(value) or "none"
+    else:
+        st.query_params.pop(name, None)
+    st.session_state[f"address.{name}"] = st.query_params.get(name)

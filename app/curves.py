@@ -1,55 +1,69 @@
-"""The curves of one run: families of metrics, smoothing, log axis, steps or time, exact where zoomed in."""
+"""The curves of runs: families of metrics, smoothing, axes, outliers, marks; exact where zoomed in."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import cast
 from zlib import crc32
 
 import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 from app import address
+from app.curve_axes import BUCKETS, Axis, Ruler, axes, inner_limits, placed, ruler_of, window
+from app.curve_marks import legend, marks_of, signs
 from app.format import number
-from app.live_chart import Line, Zoom, line_figure, live_chart, smoothed, zoom_of
+from app.live_chart import Line, Sign, line_figure, live_chart, smoothed, zoom_of
 from app.metric_words import families, family_title, hint, main_metrics, title, unit
-from app.page import guarded, plain
+from app.page import guarded, plain, workspace
 from app.words import _
+from platform_core.jobs import service as jobs
 from platform_core.jobs.store import Job
 from platform_core.metrics.reader import Curve, Reader
-from platform_core.metrics.schema import TIME_NAME
 
-Axis = Literal["step", "time"]
-BUCKETS = 600
 OUTSIDE = 150
 SMOOTHINGS = [f"{hundredth / 100:g}" for hundredth in range(100)]
 SMOOTHING = "0.6"
 PLANNED = ("learning_rate", "epoch", "num_tokens")
 """Metrics without noise: smoothing would only bend them."""
-UNITS = ((120.0, 1.0, "s"), (7200.0, 60.0, "min"), (math.inf, 3600.0, "h"))
+OTHERS = 40
+DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 @dataclass(frozen=True)
 class View:
     """How a person wants to see the curves."""
 
-    family: str
-    smoothing: float
-    log: bool
-    axis: Axis
+    family: str = ""
+    smoothing: float = 0.0
+    log: bool = False
+    axis: Axis = "step"
+    log_x: bool = False
+    clip: bool = False
+    marks: bool = False
+
+    @property
+    def axis_name(self) -> str:
+        """What a zoom on the x axis is remembered under."""
+        return f"{self.axis}-log" if self.log_x else self.axis
 
 
 @dataclass(frozen=True)
-class Clock:
-    """When each step was: `seconds` since the first one, shown in `unit`, which has `scale` seconds."""
+class Shown:
+    """A run in a chart: one snapshot, read once a refresh for all charts."""
 
-    steps: NDArray[np.int64]
-    seconds: NDArray[np.float64]
-    scale: float
-    unit: str
+    job: Job
+    run: Reader
+    ruler: Ruler | None
+    latest: dict[str, tuple[int, float]]
+
+
+def shown_run(job: Job, run: Reader, view: View) -> Shown:
+    """A run with its place on the axis of the view."""
+    return Shown(job, run, ruler_of(run, view.axis), run.latest())
 
 
 def colour_of(job_id: str) -> int:
@@ -65,14 +79,22 @@ def curves(job: Job, path: Path) -> None:
             st.caption(_("No curve yet: the first point comes with the first step that is reported."))
             return
         shown = families(job.kind, names)
-        view = controls(shown)
-        latest = run.latest()
-        clock = clock_of(run) if view.axis == "time" else None
+        view = controls(shown, axes(names))
+        beside = others(job)
+        marks = marks_of(workspace(), job, run) if view.marks else []
+        if marks:
+            st.caption(plain(legend(marks)))
+        here = shown_run(job, run, view)
+        drawn = signs(marks, here.ruler)
         chosen = shown.get(view.family) or next(iter(shown.values()))
-        with st.grid(4 if len(chosen) == 4 else min(len(chosen), 3), min_column_width=230, gap="medium", key="curves"):
-            for name in chosen:
-                with guarded():
-                    metric(job, run, name, latest[name], view, clock)
+        with ExitStack() as stack:
+            runs = [here, *(shown_run(other, open_run(stack, other), view) for other in beside)]
+            with st.grid(
+                4 if len(chosen) == 4 else min(len(chosen), 3), min_column_width=230, gap="medium", key="curves"
+            ):
+                for name in chosen:
+                    with guarded():
+                        chart(runs, name, view, f"chart.{job.id}.{name}", drawn)
 
 
 def main_curve(job: Job, path: Path, key: str) -> None:
@@ -80,26 +102,62 @@ def main_curve(job: Job, path: Path, key: str) -> None:
     with Reader(path) as run:
         names = main_metrics(job.kind, run.names())
         if names:
-            metric(job, run, names[0], run.latest()[names[0]], View("", 0.0, False, "step"), None, key)
+            chart([shown_run(job, run, View())], names[0], View(), key)
 
 
-def controls(shown: dict[str, list[str]]) -> View:
+def overlay(shown: Sequence[Job], metric: str, view: View, key: str) -> None:
+    """One metric of several runs in one chart, a colour for each run as on every page. Raises Problem."""
+    with ExitStack() as stack:
+        chart([shown_run(job, open_run(stack, job), view) for job in shown], metric, view, key)
+
+
+def open_run(stack: ExitStack, job: Job) -> Reader:
+    """A snapshot of a job's metrics that is let go with the stack."""
+    return stack.enter_context(Reader(jobs.metrics_file(workspace(), job)))
+
+
+def others(job: Job) -> list[Job]:
+    """Runs of the same kind that a person wants to see beside this one; kept in the address."""
+    there = {
+        o.id: o for o in jobs.list_jobs(workspace(), kinds=[job.kind], limit=OTHERS) if o.id != job.id and o.latest
+    }
+    if not there:
+        return []
+    address.chosen_many("with", list(there))
+    chosen = st.multiselect(
+        _("Overlay runs"), list(there), key="with", format_func=lambda one: plain(there[one].name),
+        placeholder=_("Choose runs to draw into the same charts"), max_selections=8,
+        on_change=address.keep_many, args=("with",),
+    )  # fmt: skip
+    return [there[one] for one in chosen]
+
+
+def controls(shown: dict[str, list[str]], over: dict[str, str]) -> View:
     """Families at the left, how to draw at the right; both are part of the page's address."""
     titles = {name: plain(family_title(name)) for name in shown}
+    extras = {"logx": _("Log x"), "clip": _("Cut outliers"), "marks": _("Marks")}
     with st.container(
         horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute", key="curve-controls"
     ):
         family = one_of(_("Metrics"), "charts", titles) if len(titles) > 1 else next(iter(titles))
         with st.container(horizontal=True, vertical_alignment="bottom", width="content", key="curve-view"):
-            axis = one_of(_("Over"), "axis", {"step": _("Steps"), "time": _("Time")})
+            axis = one_of(_("Over"), "axis", over)
             scale = one_of(_("Scale"), "scale", {"linear": _("Linear"), "log": _("Logarithmic")})
+            address.chosen_many("also", list(extras), ("marks",))
+            also = st.pills(
+                _("Draw"), list(extras), selection_mode="multi", key="also", format_func=lambda one: extras[one],
+                on_change=address.keep_many, args=("also", ("marks",)),
+                help=_("Cut outliers: the y axis holds all but the outermost 2 %; triangles show what lies beyond."),
+            )  # fmt: skip
             address.chosen("smoothing", SMOOTHINGS, SMOOTHING)
             smoothing = st.select_slider(
                 _("Smoothing"), SMOOTHINGS, key="smoothing", width=180, on_change=address.keep,
                 args=("smoothing", SMOOTHING),
                 help=_("Weight of the exponential moving average; the raw line stays, pale. 0: no smoothing."),
             )  # fmt: skip
-    return View(family, float(smoothing), scale == "log", "time" if axis == "time" else "step")
+    return View(
+        family, float(smoothing), scale == "log", cast("Axis", axis), "logx" in also, "clip" in also, "marks" in also
+    )
 
 
 def one_of(label: str, name: str, titles: dict[str, str]) -> str:
@@ -113,33 +171,70 @@ def one_of(label: str, name: str, titles: dict[str, str]) -> str:
     return str(picked or chosen)
 
 
-def metric(
-    job: Job, run: Reader, name: str, latest: tuple[int, float], view: View, clock: Clock | None, key: str = ""
-) -> None:
-    """One chart: newest value, band of minimum and maximum where points are summed up, exact points where zoomed."""
-    key = key or f"chart.{job.id}.{name}"
-    curve = read_curve(run, name, window(zoom_of(key), view.axis, clock))
-    x = curve.steps if clock is None else elapsed(curve.steps, clock)
-    line = Line(
-        x=x,
-        y=curve.mean,
-        name=title(name),
-        colour=colour_of(job.id),
-        low=None if curve.exact else curve.minimum,
-        high=None if curve.exact else curve.maximum,
-        smooth=smoothed(curve.mean, view.smoothing) if view.smoothing and len(x) > 2 and name not in PLANNED else None,
-    )
-    bad = int(curve.bad.sum())
+def chart(runs: Sequence[Shown], name: str, view: View, key: str, drawn: Sequence[Sign] = ()) -> None:
+    """One metric of one run or of several: newest value, band where points are summed up, exact where zoomed."""
+    lines, bad, x_title = [], 0, _("step")
+    for one in runs:
+        ruler = one.ruler
+        if view.axis != "step" and ruler is None:
+            continue  # a run without tokens or epochs has no place on that axis
+        curve = read_curve(one.run, name, window(zoom_of(key), view.axis_name, ruler))
+        if not len(curve.steps):
+            continue
+        x_title = ruler.unit if ruler is not None else x_title
+        bad += int(curve.bad.sum())
+        lines.append(line_of(one.job, name, curve, view, ruler, len(runs) > 1))
+    lines = distinct(lines)
+    latest = runs[0].latest.get(name) if runs else None
+    newest = number(latest[1]) if latest is not None and len(runs) == 1 else ""
+    limits = inner_limits([line.y for line in lines], view.log) if view.clip else None
     live_chart(
         title(name),
         line_figure(
-            [line], x_title=_("step") if clock is None else clock.unit, axis=view.axis, log=view.log, revision=key
+            lines, x_title=x_title, axis=view.axis_name, log=view.log, revision=key, log_x=view.log_x, limits=limits,
+            signs=drawn,
         ),
         key=key,
-        value=" ".join(part for part in (number(latest[1]), unit(name)) if part),
+        value=" ".join(part for part in (newest, unit(name)) if part),
         note=_("{n} not finite", n=number(bad)) if bad else "",
         hint=hint(name),
+        span=span(lines),
+    )  # fmt: skip
+
+
+def line_of(job: Job, name: str, curve: Curve, view: View, ruler: Ruler | None, many: bool) -> Line:
+    """A curve as it is drawn; among several runs under the run's name and without its band."""
+    smooth = view.smoothing and len(curve.steps) > 2 and name not in PLANNED
+    return Line(
+        x=curve.steps if ruler is None else placed(curve.steps, ruler),
+        y=curve.mean,
+        name=job.name[:60] if many else title(name),
+        colour=colour_of(job.id),
+        low=None if curve.exact else curve.minimum,
+        high=None if curve.exact else curve.maximum,
+        smooth=smoothed(curve.mean, view.smoothing) if smooth else None,
     )
+
+
+def distinct(lines: Sequence[Line]) -> list[Line]:
+    """Lines of the same colour get different dashes."""
+    seen: dict[int, int] = {}
+    made = []
+    for line in lines:
+        at = seen[line.colour] = seen.get(line.colour, -1) + 1
+        made.append(replace(line, dash=DASHES[at % len(DASHES)]))
+    return made
+
+
+def span(lines: Sequence[Line]) -> str:
+    """The least and the greatest finite value of all lines; "" where they are one."""
+    values = np.concatenate(
+        [np.empty(0), *(v for line in lines for v in (line.y, line.low, line.high) if v is not None)]
+    )
+    values = values[np.isfinite(values)]
+    if not len(values) or values.min() == values.max():
+        return ""
+    return _("min {low} · max {high}", low=number(float(values.min()), 3), high=number(float(values.max()), 3))
 
 
 def read_curve(run: Reader, name: str, zoomed: tuple[int, int] | None) -> Curve:
@@ -155,30 +250,3 @@ def read_curve(run: Reader, name: str, zoomed: tuple[int, int] | None) -> Curve:
     joined = (np.concatenate([getattr(p, f) for p in parts]) for f in ("steps", "minimum", "mean", "maximum"))
     steps, minimum, mean, maximum = joined
     return Curve(steps, minimum, mean, maximum, all(p.exact for p in parts), np.concatenate([p.bad for p in parts]))
-
-
-def window(zoom: Zoom | None, axis: Axis, clock: Clock | None) -> tuple[int, int] | None:
-    """The steps that a zoom shows, a little more at both sides; None when nothing is zoomed."""
-    if zoom is None or zoom.axis != axis:
-        return None
-    low, high = zoom.low, zoom.high
-    if clock is not None:
-        if not len(clock.steps):
-            return None
-        low, high = np.interp([low * clock.scale, high * clock.scale], clock.seconds, clock.steps).tolist()
-    margin = max(1.0, (high - low) / 20)
-    return math.floor(low - margin), math.ceil(high + margin)
-
-
-def clock_of(run: Reader) -> Clock:
-    """When each step was logged, in a bounded number of points."""
-    times = run.curve(TIME_NAME, BUCKETS)
-    seconds = times.minimum - times.minimum[0] if len(times.steps) else times.minimum
-    total = float(seconds[-1]) if len(seconds) else 0.0
-    _limit, scale, name = next(u for u in UNITS if total < u[0])
-    return Clock(times.steps, np.maximum.accumulate(seconds), scale, name)
-
-
-def elapsed(steps: NDArray[np.int64], clock: Clock) -> NDArray[np.float64]:
-    """Time of each step since the first one, in the clock's unit."""
-    return np.interp(steps, clock.steps, clock.seconds) / clock.scale

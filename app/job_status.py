@@ -8,19 +8,22 @@ from typing import Any
 
 import streamlit as st
 
-from app.format import UNKNOWN, duration, number, remaining
+from app.format import UNKNOWN, duration, number, remaining, share
 from app.page import guarded, link, plain, trouble
+from app.page import workspace as place
 from app.state import badge, word
 from app.words import _, say
 from platform_core.clock import now
 from platform_core.errors import Text, text
 from platform_core.jobs import ordering, supervision
 from platform_core.jobs import service as jobs
-from platform_core.jobs.progress import seconds_taken
+from platform_core.jobs.cost import cost, running_seconds
 from platform_core.jobs.states import ACTIVE
 from platform_core.jobs.store import Job
+from platform_core.jobs.utilization import utilization
 from platform_core.metrics.forecast import seconds_left
 from platform_core.metrics.reader import Reader
+from platform_core.options import service as options
 from platform_core.workspace.service import Workspace
 
 PHASES: dict[str, Text] = {
@@ -50,7 +53,9 @@ def status(job: Job, path: Path) -> None:
         progress = live_progress(job, run)
         latest = run.latest()
         forecast = left(job, run, progress)
-    found = facts(job, progress, {name: value for name, (_step, value) in latest.items()}, forecast)
+    seconds = None if job.started_at is None else running_seconds(jobs.history(place(), job.id)[0], now())
+    found = facts(job, progress, {name: value for name, (_step, value) in latest.items()}, forecast, seconds)
+    found += price(job, seconds)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="status"):
         badge(job)
         with st.grid(max(len(found), COLUMNS), min_column_width=96, gap=("xsmall", "medium"), key="facts"):
@@ -62,19 +67,33 @@ def status(job: Job, path: Path) -> None:
         st.progress(done_share(job, progress))
 
 
-def facts(job: Job, progress: Mapping[str, Any], latest: Mapping[str, float], forecast: str) -> list[tuple[str, str]]:
-    """Label and value of what is known of a job's course."""
+def facts(
+    job: Job, progress: Mapping[str, Any], latest: Mapping[str, float], forecast: str, seconds: float | None
+) -> list[tuple[str, str]]:
+    """Label and value of what is known of a job's course; `seconds` of running, over all attempts."""
     found = [(_("Step"), steps(progress))]
     epoch = progress.get("epoch")
     if isinstance(epoch, int | float):
         found.append((_("Epoch"), f"{epoch:.2f}"))
-    taken = seconds_taken(job)
-    if taken is not None:
-        found.append((_("Elapsed"), duration(taken)))
+    if seconds is not None:
+        found.append((_("Elapsed"), duration(seconds)))
     if job.state in ACTIVE:
         found.append((_("Remaining"), forecast))
     found += [(say(SPEEDS[name]), number(latest[name], 3)) for name in SPEEDS if name in latest]
+    tokens = progress.get("tokens") or latest.get("num_tokens")
+    if isinstance(tokens, int | float) and tokens:
+        found.append((_("Tokens seen"), number(int(tokens))))
+    used = utilization(job.kind, progress, latest.get("tokens_per_second"))
+    if used is not None:
+        found.append((_("MFU"), share(used)))
     return found
+
+
+def price(job: Job, seconds: float | None) -> list[tuple[str, str]]:
+    """What it has cost so far; nothing without a price in the options."""
+    prices = options.current(place())
+    spent = None if seconds is None else cost(job, seconds, prices)
+    return [] if spent is None else [(_("Cost so far"), f"{spent:,.2f} {prices.currency}")]
 
 
 def steps(progress: Mapping[str, Any]) -> str:

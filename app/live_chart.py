@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -26,7 +27,7 @@ STATIC = Path(__file__).with_name("static")
 _chart = st.components.v2.component(
     "lathe_live_chart",
     html='<div class="live-chart">\n<div class="head"><span class="name"></span><span class="note"></span>'
-    '<span class="value"></span></div><div class="plot"></div></div>',
+    '<span class="span"></span><span class="value"></span></div><div class="plot"></div></div>',
     css=(STATIC / "live_chart.css").read_text("utf-8"),
     js=(STATIC / "live_chart.js").read_text("utf-8"),
     isolate_styles=False,
@@ -47,6 +48,18 @@ class Line:
     low: Array | None = None
     high: Array | None = None
     smooth: Array | None = None
+    dash: str = "solid"
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A thin vertical line at `x` with a glyph above and words on hover; `until` makes it a band."""
+
+    x: float
+    glyph: str
+    text: str
+    until: float | None = None
+    quiet: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,14 +79,19 @@ def live_chart(
     value: str = "",
     note: str = "",
     hint: str = "",
+    span: str = "",
     height: int = HEIGHT,
 ) -> None:
-    """Draw a figure of `line_figure` or `heat_figure` under its title, with the newest value at the right."""
+    """Draw a figure of `line_figure` or `heat_figure` under its title, with the newest value at the right.
+
+    `span` says between which values the curve runs, `note` what asks for attention.
+    """
     _chart(
         key=key,
         data={
             "title": title,
             "value": value,
+            "span": span,
             "note": note,
             "hint": hint,
             "height": height,
@@ -99,25 +117,40 @@ def zoom_of(key: str) -> Zoom | None:
 
 
 def line_figure(
-    lines: Sequence[Line], *, x_title: str, axis: str = "step", log: bool = False, revision: str = ""
+    lines: Sequence[Line],
+    *,
+    x_title: str,
+    axis: str = "step",
+    log: bool = False,
+    revision: str = "",
+    log_x: bool = False,
+    limits: tuple[float, float] | None = None,
+    signs: Sequence[Sign] = (),
 ) -> dict[str, Any]:
-    """Curves over one x axis; zoom is kept as long as `revision`, `axis` and `log` stay.
+    """Curves over one x axis; zoom is kept as long as `revision`, the axes and `limits` being given stay.
 
+    `limits` of y: what lies beyond is marked by a triangle at the edge. Signs are drawn by live_chart.js.
     Names are escaped, since Plotly reads tags in its texts.
     """
     data = [trace for line in lines for trace in _traces(line, legend=len(lines) > 1)]
+    if limits is not None:
+        data += [trace for line in lines for trace in _beyond(line, limits)]
     layout: dict[str, Any] = {
-        "margin": {"l": 44, "r": 12, "t": 6, "b": 34},
+        "margin": {"l": 44, "r": 12, "t": 18 if signs else 6, "b": 34},
         "hovermode": "x unified",
         "showlegend": len(lines) > 1,
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        "uirevision": f"{revision}:{axis}:{log}",
+        "uirevision": f"{revision}:{axis}:{log}:{log_x}:{limits is not None}",
         "xaxis": {"title": {"text": x_title, "standoff": 6}, "showgrid": False, "nticks": 6, "hoverformat": ",.2~f"},
         "yaxis": {"type": "log", "tickformat": ".2~g", "automargin": True}
         if log
         else {"nticks": 5, "automargin": True, "exponentformat": "power"},
-        "meta": {"axis": axis},
+        "meta": {"axis": axis, "signs": [_sign(sign) for sign in signs]},
     }  # fmt: skip
+    if log_x:
+        layout["xaxis"]["type"] = "log"
+    if limits is not None:
+        layout["yaxis"]["range"] = [math.log10(end) for end in limits] if log else list(limits)
     return {"data": data, "layout": layout}
 
 
@@ -191,7 +224,7 @@ def _traces(line: Line, legend: bool) -> list[dict[str, Any]]:
         **common,
         "y": packed(top.astype("f4")),
         "mode": "lines+markers" if few else "lines",
-        "line": {"width": 1.8},
+        "line": {"width": 1.8, "dash": line.dash},
         "meta": _part("line", colour),
         "showlegend": legend,
         "hovertemplate": "%{y:.4g}" + _range_words(line) + ("" if legend else "<extra></extra>"),
@@ -202,6 +235,32 @@ def _traces(line: Line, legend: bool) -> list[dict[str, Any]]:
     if line.low is not None and line.high is not None:
         main["customdata"] = packed(np.column_stack([line.low, line.high]).astype("f4"))
     return [*traces, main]
+
+
+def _beyond(line: Line, limits: tuple[float, float]) -> list[dict[str, Any]]:
+    """Triangles at the edge for what lies beyond it, with its true value on hover."""
+    low = line.y if line.low is None else line.low
+    high = line.y if line.high is None else line.high
+    made = []
+    for values, out, edge, symbol in (
+        (high, high > limits[1], limits[1], "triangle-up"),
+        (low, low < limits[0], limits[0], "triangle-down"),
+    ):
+        if out.any():
+            made.append(
+                {
+                    "type": "scatter", "mode": "markers", "x": packed(line.x[out]),
+                    "y": packed(np.full(int(out.sum()), edge)), "customdata": packed(values[out].astype("f4")),
+                    "hovertemplate": "%{customdata:.4g}<extra></extra>", "showlegend": False, "cliponaxis": False,
+                    "marker": {"size": 7, "symbol": symbol}, "meta": _part("line", line.colour),
+                }
+            )  # fmt: skip
+    return made
+
+
+def _sign(sign: Sign) -> dict[str, object]:
+    text = escape(sign.text, quote=False)
+    return {"x": sign.x, "until": sign.until, "glyph": sign.glyph, "text": text, "quiet": sign.quiet}
 
 
 def _part(part: str, colour: int) -> dict[str, object]:

@@ -141,6 +141,14 @@ class Reader:
             for number, time, step, level, kind, text, data in rows
         ]
 
+    def newest_events(self, kinds: Sequence[str], limit: int) -> list[Event]:
+        """The newest events of some kinds, oldest of them first."""
+        query = (
+            "SELECT id, time, step, level, kind, text, data FROM event WHERE kind IN (SELECT value FROM json_each(?))"
+        )
+        rows = self._rows(f"{query} ORDER BY id DESC LIMIT ?", json.dumps(list(kinds)), limit)
+        return [Event(*row[:-1], self._json(row[-1])) for row in reversed(rows)]
+
     def samples(
         self,
         limit: int = 50,

@@ -10,6 +10,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from platform_core.clock import monotonic
+from platform_core.jobs.utilization import flops_per_token
 from runners.report import Report
 
 log = logging.getLogger("lathe.train")
@@ -38,6 +39,7 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
         self._layer_of: list[int] = []
         self._norms: list[float] | None = None
         self._told = self._progressed = float("-inf")
+        self._model: torch.nn.Module | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
@@ -46,7 +48,7 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
         for name, parameter in more["model"].named_parameters():
             if parameter.requires_grad:
                 groups.setdefault(layer_name(name), []).append(parameter)
-        self._layers = list(groups)
+        self._layers, self._model = list(groups), more["model"]
         self._parameters = [p for group in groups.values() for p in group]
         self._layer_of = [at for at, group in enumerate(groups.values()) for _ in group]
         self._logged = (monotonic(), state.global_step, self.tokens)
@@ -95,6 +97,7 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
         if step > last_step and seconds > 0:
             values["samples_per_second"] = (step - last_step) * self.rows_per_step / seconds
             values["tokens_per_second"] = (self.tokens - last_tokens) / seconds
+            self._tell_flops(args, (self.tokens - last_tokens) / ((step - last_step) * self.rows_per_step))
         self.report.metrics(step, values)
         self.values |= values
         if self._logged[0] - self._told >= LOG_EVERY_SECONDS or step == state.max_steps:
@@ -106,6 +109,31 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
             norms = [norm * max(1.0, clipped_by) for norm in self._norms]
             self.report.writer.vector("grad_norm", step, self._layers, norms)
             self._norms = None
+
+    def _tell_flops(self, args: TrainingArguments, length: float) -> None:
+        """What a token of rows of `length` tokens takes, and which GPUs do it; nothing on a CPU."""
+        if self._model is None or args.device.type != "cuda" or length <= 0:
+            return
+        found = model_flops(self._model, length)
+        if found is not None:
+            names = [torch.cuda.get_device_name(at) for at in range(max(1, args.n_gpu))] * args.world_size
+            self.report.writer.progress(flops_per_token=found, gpu_names=names)
+
+
+def model_flops(model: torch.nn.Module, length: float) -> float | None:
+    """FLOPs of a training token in rows of `length`, of experts only those that a token passes; None: not known."""
+    config: Any = getattr(model, "config", None)
+    heads = getattr(config, "num_attention_heads", None)
+    if not heads:
+        return None
+    size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    experts = getattr(config, "num_experts", None) or getattr(config, "num_local_experts", None)
+    used = config.num_experts_per_tok / experts if experts else 1.0
+    counts = [
+        (p.numel() * (used if ".experts." in name else 1.0), p.requires_grad) for name, p in model.named_parameters()
+    ]
+    whole = sum(count for count, _trained in counts)
+    return flops_per_token(whole, config.num_hidden_layers, heads * size, length, sum(n for n, t in counts if t))
 
 
 def layer_name(parameter: str) -> str:

@@ -11,7 +11,7 @@ from time import process_time
 import numpy as np
 import pytest
 
-from app import curves, format, live_chart, metric_words, page, results
+from app import curve_axes, curves, format, live_chart, metric_words, page, results
 from app.live_chart import Line, Zoom
 from platform_core.metrics.reader import Reader
 from platform_core.metrics.writer import Writer
@@ -141,8 +141,9 @@ def test_a_refresh_costs_the_same_at_a_million_steps(runs: dict[int, Path]) -> N
             began = process_time()
             with Reader(path) as run:
                 curve = curves.read_curve(run, "loss", None)
-                clock = curves.clock_of(run)
-                curves.elapsed(curve.steps, clock)
+                ruler = curve_axes.ruler_of(run, "time")
+                assert ruler is not None
+                curve_axes.placed(curve.steps, ruler)
             took[steps] = min(took.get(steps, 9.0), process_time() - began)
         assert len(curve.steps) <= curves.BUCKETS
         assert curve.maximum.max() == 1000.0, "a spike of one step is seen at every length"
@@ -162,11 +163,11 @@ def test_zooming_in_shows_exact_points(runs: dict[int, Path]) -> None:
 
 
 def test_a_zoom_on_the_time_axis_becomes_steps(runs: dict[int, Path]) -> None:
-    clock = curves.Clock(np.array([0, 100]), np.array([0.0, 600.0]), 60.0, "min")
-    assert curves.window(Zoom("time", 2.0, 4.0), "time", clock) == (19, 41)
-    assert curves.window(Zoom("time", 2.0, 4.0), "step", None) is None
-    assert curves.window(Zoom("step", 10, 20), "step", None) == (9, 21)
-    assert curves.window(None, "step", None) is None
+    clock = curve_axes.Ruler(np.array([0, 100]), np.array([0.0, 600.0]), 60.0, "min")
+    assert curve_axes.window(Zoom("time", 2.0, 4.0), "time", clock) == (19, 41)
+    assert curve_axes.window(Zoom("time", 2.0, 4.0), "step", None) is None
+    assert curve_axes.window(Zoom("step", 10, 20), "step", None) == (9, 21)
+    assert curve_axes.window(None, "step", None) is None
 
 
 @pytest.mark.parametrize("address", ["http://a.example/x", "HTTPS://a.example", "www.a.example", "ada@a.example"])
