@@ -70,7 +70,7 @@ def gpu_card(gpu: Gpu, reserved: Reservation | None, names: dict[str, str]) -> N
     st.markdown(f"**{plain(_('GPU {n}', n=gpu.index))}** · {plain(gpu.name)}")
     power = UNKNOWN if gpu.power is None else f"{gpu.power:.0f} W"
     heat = UNKNOWN if gpu.temperature is None else f"{gpu.temperature:.0f} °C"
-    fact_grid([(_("Busy"), percent(gpu.utilization)), (_("Heat"), heat), (_("Power"), power)], columns=3)
+    st.markdown(plain(_("{share} busy · {heat} · {power}", share=percent(gpu.utilization), heat=heat, power=power)))
     total = max(gpu.memory_total, 1)
     ours = min(sum(p.memory_bytes or 0 for p in gpu.processes if p.job_id), gpu.memory_used)
     other = gpu.memory_used - ours
