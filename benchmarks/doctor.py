@@ -1,6 +1,6 @@
 """What one look of the doctor costs: `python benchmarks/doctor.py [STEPS ...]` prints CPU milliseconds for each length.
 
-A running GRPO job with ten metrics, gradient norms and samples, every step logged; a fresh case each time, as the
+A running GRPO job with eleven metrics, every step logged; a fresh case each time, as the
 supervisor makes it, the database left out.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from platform_core.doctor.service import examine
+from platform_core.metrics.writer import Writer
 from tests.unit.doctor.runs import reinforced, tell
 
 LOOKS = 20
@@ -23,10 +24,12 @@ LOOKS = 20
 
 def milliseconds(steps: int, folder: Path) -> float:
     """The median CPU time of one look at a run of so many steps."""
-    story = replace(reinforced(1, points=steps), norms=lambda at: {f"layer.{n}": 1.0 for n in range(32)})
-    if steps > 50_000:  # writing them takes too long
-        story = replace(story, norms=None)
-    case = tell(story, folder)
+    story = reinforced(1, points=steps)
+    case = tell(replace(story, curves={}), folder)
+    columns = [values.tolist() for values in story.curves.values()]
+    with Writer(folder / "metrics.sqlite") as out:
+        for at, row in enumerate(zip(*columns, strict=True)):
+            out.metrics(at + 1, dict(zip(story.curves, row, strict=True)))
     taken = []
     for _ in range(LOOKS):
         fresh = replace(case, _kept={})

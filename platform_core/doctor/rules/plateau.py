@@ -18,7 +18,7 @@ FALL = 0.03
 CLEAR = 4.0
 """Standard errors that make a small fall a clear one."""
 NOTHING = 0.005
-BEGIN, ENOUGH = 16, 2.5
+BEGIN, ENOUGH = 32, 2.5
 """The first points that tell the level at the start, and standard errors that a fall of 3 % from it must have."""
 
 
@@ -75,7 +75,7 @@ RULE = Rule(
     level="warning",
     explains=text(
         "After 60 logged points past the warm-up, the median loss of the last fifth is less than 3 % (or 2.5 standard "
-        "errors) below the first 16 points, and less than 4 standard errors or 0.5 % below the first fifth."
+        "errors) below the first 32 points, and less than 4 standard errors or 0.5 % below the first fifth."
     ),
     suggests=text("Three times the learning rate."),
     examine=examine,
