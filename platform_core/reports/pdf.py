@@ -19,7 +19,7 @@ STEERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 def to_pdf(document: Document) -> bytes:
     """The report as a PDF file; reportlab is imported here, since only this needs it."""
     from reportlab.lib.pagesizes import A4
-    from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer
+    from reportlab.platypus import CondPageBreak, Paragraph, SimpleDocTemplate, Spacer
 
     styles, out = _styles(), io.BytesIO()
     made = SimpleDocTemplate(
@@ -35,7 +35,7 @@ def to_pdf(document: Document) -> bytes:
         head = Paragraph(_marked(part.title), styles["head"])
         body = _body(part, width, styles)
         if body:
-            story += [head, *body]
+            story += [CondPageBreak(HEIGHT + 70 if isinstance(part, Chart) else 80), head, *body]
     story += [Spacer(1, 14), Paragraph(_marked(document.footer), styles["soft"])]
 
     def page_number(canvas: Any, _made: Any) -> None:
@@ -58,7 +58,7 @@ def _styles() -> dict[str, Any]:
     return {
         "body": body,
         "title": ParagraphStyle("t", body, fontSize=17, leading=22, spaceAfter=2),
-        "head": ParagraphStyle("h", body, fontSize=11.5, leading=15, spaceBefore=12, spaceAfter=4, keepWithNext=1),
+        "head": ParagraphStyle("h", body, fontSize=11.5, leading=15, spaceBefore=12, spaceAfter=4),
         "soft": ParagraphStyle("s", body, textColor=SOFT),
         "cell": ParagraphStyle("c", body, fontSize=8, leading=10.5),
         "code": ParagraphStyle("m", body, fontName="Courier", fontSize=7.5, leading=10, backColor=SHADE),
