@@ -61,24 +61,24 @@ def controls(job: Job, path: Path | None, metrics: Path) -> Query:
         )  # fmt: skip
         search = address.typed("find")
         st.text_input(
-            _("Search the log"), key="find", type="search", placeholder=_("Search the log"), width=220,
+            _("Search the log"), key="find", type="search", placeholder=_("Search the log"), width=190,
             on_change=changed, args=("find", ""), label_visibility="collapsed",
         )  # fmt: skip
         kinds = {"text": _("Text"), "regex": _("Regular expression")}
         how = address.chosen("as", list(kinds), "text")
         st.selectbox(
-            _("Search for a"), list(kinds), key="as", on_change=changed, args=("as", "text"), width=170,
+            _("Search for a"), list(kinds), key="as", on_change=changed, args=("as", "text"), width=150,
             format_func=lambda name: kinds[name], label_visibility="collapsed",
         )  # fmt: skip
         beside = address.chosen("beside", BESIDE, "0")
         st.selectbox(
-            _("Lines beside"), BESIDE, key="beside", on_change=changed, args=("beside", "0"), width=170,
+            _("Lines beside"), BESIDE, key="beside", on_change=changed, args=("beside", "0"), width=150,
             format_func=lambda n: _("With {n} lines beside", n=n) if n != "0" else _("No lines beside"),
             label_visibility="collapsed",
         )  # fmt: skip
         if path is not None:
             st.text_input(
-                _("Go to a time or step"), key=GOTO, placeholder=_("Go to 12:31 or step 340"), width=190,
+                _("Go to a time or step"), key=GOTO, placeholder=_("Go to 12:31 or step 340"), width=165,
                 on_change=go_to, args=(path, metrics), label_visibility="collapsed",
             )  # fmt: skip
             st.link_button(_("Download"), f"/api/jobs/{job.id}/log", icon=":material/download:", key="log.download")
