@@ -27,7 +27,7 @@ from platform_core.doctor.case import case_of
 from platform_core.errors import Problem, Text
 from platform_core.files import read_json, write_json
 from platform_core.hosts.devices import Snapshot
-from platform_core.hosts.history import latest
+from platform_core.hosts.history import FRESH_SECONDS, latest, recent
 from platform_core.hosts.service import this_host
 from platform_core.jobs import service as jobs
 from platform_core.jobs import store
@@ -42,6 +42,8 @@ AT_LEAST_EVERY = 60.0
 SEND_EVERY = 2.0
 SNAPSHOTS = 240
 """Of the host, the newest ones: twenty minutes."""
+REMEMBERED = 420.0
+"""Seconds of the host's samples from before this supervisor: what rules about time look back to."""
 CPU_SHARE = 0.1
 """At most this part of one core is spent on looking, however many jobs live."""
 FILE = "watchdog.json"
@@ -91,7 +93,7 @@ class Watchdog(Beside):
         self.workspace, self.host = workspace, this_host()
         self._rounds: dict[tuple[str, int], Round] = {}
         self._done: set[int] = set()
-        self._snapshots: deque[Snapshot] = deque(maxlen=SNAPSHOTS)
+        self._snapshots: deque[Snapshot] | None = None
         self._until = self._begin()
 
     def look(self) -> None:
@@ -116,15 +118,23 @@ class Watchdog(Beside):
 
     def _look_at_host(self) -> None:
         try:
-            newest = latest(self.workspace)
-        except Problem as problem:
+            if self._snapshots is None:
+                self._snapshots = deque(maxlen=SNAPSHOTS)
+                self._snapshots.extend(recent(self.workspace, self.host, REMEMBERED))
+            newest = latest(self.workspace, self.host)
+        except Problem as problem:  # a damaged file, which the sampler replaces
             log.info("%s", problem)
             return
-        if newest is not None and newest.fresh and newest.snapshot not in list(self._snapshots)[-1:]:
+        if newest is not None and newest.snapshot not in list(self._snapshots)[-1:]:
             self._snapshots.append(newest.snapshot)
 
+    def _history(self) -> tuple[Snapshot, ...]:
+        """Snapshots of the host, oldest first; none when the newest is too old to be told as now."""
+        seen = tuple(self._snapshots or ())
+        return seen if seen and abs(now() - seen[-1].time) <= FRESH_SECONDS else ()
+
     def _examine(self, job: Job) -> None:
-        found = doctor.examine(case_of(self.workspace, job, history=tuple(self._snapshots)))
+        found = doctor.examine(case_of(self.workspace, job, history=self._history()))
         with reading(self.workspace.engine) as connection:
             there = store.get_job(connection, job.id)
         if there is None or (there.attempt, there.state in ACTIVE) != (job.attempt, True):
@@ -168,7 +178,7 @@ class Watchdog(Beside):
         return replace(job, attempt=attempt.number, state=attempt.outcome, reason=reason), attempt
 
     def _examine_end(self, job: Job, attempt: Attempt) -> None:
-        found = doctor.examine(case_of(self.workspace, job, history=tuple(self._snapshots)))
+        found = doctor.examine(case_of(self.workspace, job, history=self._history()))
         well = attempt.outcome == "completed"
         ended_at = attempt.ended_at or now()
         alerts.keep_end(self.workspace, job, found, doctor.host_rules(), ended_at, well)

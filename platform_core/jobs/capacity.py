@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import psutil
 
 from platform_core.clock import now
 from platform_core.environment.machine import memory_bytes, usable_cores
 from platform_core.errors import Text, text
-from platform_core.hosts.devices import Gpu, GpuProcess, Snapshot
+from platform_core.hosts.devices import Gpu, Snapshot
+from platform_core.hosts.history import latest
 from platform_core.hosts.nvml import read_gpus
 from platform_core.hosts.service import Drain, drained, reserved, this_host
+from platform_core.hosts.whose import named
 from platform_core.jobs.placement import Capacity
 from platform_core.workspace.service import Workspace
 
 
 def capacity(workspace: Workspace) -> Capacity:
-    """The host as it is now; a few milliseconds."""
+    """The host as it is now, but for what jobs hold, which is at most some seconds old; a few milliseconds."""
     gpus, trouble = read_gpus()
     total = memory_bytes()
     seen = Snapshot(
-        this_host(), now(), gpus=tuple(named(gpu) for gpu in gpus), memory_total=total,
+        this_host(), now(), gpus=named(gpus), memory_total=total, jobs=_memory_of_jobs(workspace),
         memory_available=min(total, psutil.virtual_memory().available), trouble=trouble,
     )  # fmt: skip
     drain = drained(workspace)
@@ -39,24 +39,10 @@ def gpus_here() -> tuple[Gpu, ...]:
     return read_gpus()[0]
 
 
-def named(gpu: Gpu) -> Gpu:
-    """The GPU with name, user and job of each process on it, as far as this process may look at it."""
-    return replace(gpu, processes=tuple(_named(process) for process in gpu.processes))
-
-
-def _named(process: GpuProcess) -> GpuProcess:
-    if process.job_id or process.name:
-        return process
-    try:
-        seen = psutil.Process(process.pid)
-        name, user = seen.name(), seen.username()
-    except psutil.Error:
-        return process
-    try:
-        job_id = seen.environ().get("LATHE_JOB")
-    except (psutil.Error, OSError):
-        job_id = None
-    return replace(process, name=name, user=user, job_id=job_id)
+def _memory_of_jobs(workspace: Workspace) -> dict[str, dict[str, float]]:
+    """What each live job holds, as the sampler saw it last; nothing when that was too long ago."""
+    newest = latest(workspace)
+    return newest.snapshot.jobs if newest is not None and newest.fresh else {}
 
 
 def _drained(drain: Drain) -> Text:

@@ -205,7 +205,7 @@ def room(capacity: Capacity, running: Sequence[Holds]) -> Room:
     memory = capacity.memory - sum(job.memory_bytes for job in running)
     available = float(memory)
     if snapshot is not None and snapshot.memory_total:
-        seen = {job.id: snapshot.jobs.get(job.id, {}).get("memory", 0.0) for job in running}
+        seen = {job.id: snapshot.jobs.get(job.id, {}).get("rss", 0.0) for job in running}
         available = snapshot.memory_available - sum(max(0.0, job.memory_bytes - seen[job.id]) for job in running)
     return Room(
         capacity,

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 
 from platform_core.errors import Problem
 from platform_core.hosts import history, nvml, service
+from platform_core.jobs.capacity import capacity
+from platform_core.jobs.placement import room
 from platform_core.workspace.service import Workspace, open_workspace
 from runners.sampler import Sampler
 
@@ -123,3 +126,35 @@ def test_a_gpu_is_reserved_once_and_a_host_drained_and_back(workspace: Workspace
     assert (found.actor, found.reason) == ("ann", "upgrade")
     service.undrain(workspace, "here")
     assert service.drained(workspace, "here") is None
+
+
+def test_what_a_job_holds_already_is_not_counted_twice(
+    state: State, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sampler = Sampler(workspace)
+    monkeypatch.setattr(sampler, "_leaders", lambda: {"mine": os.getpid()})
+    seen = sampler.sample()
+    held = seen.jobs["mine"]["rss"]
+    assert held > 2**20
+    have = capacity(workspace)
+    running = Running()
+    left = room(have, [running])
+    assert have.snapshot is not None
+    assert left.available == have.snapshot.memory_available - (running.memory_bytes - held)
+    monkeypatch.setattr(history, "now", lambda: seen.time + 60)
+    stale = capacity(workspace)
+    assert stale.snapshot is not None
+    assert room(stale, [running]).available == stale.snapshot.memory_available - running.memory_bytes
+
+
+@dataclass(frozen=True)
+class Running:
+    """A job that was estimated at 64 GiB."""
+
+    id: str = "mine"
+    name: str = "mine"
+    cpu_slots: int = 1
+    memory_bytes: int = 64 * GIB
+    gpus: int = 0
+    gpu_memory_bytes: int = 0
+    devices: tuple[str, ...] = ()

@@ -99,7 +99,7 @@ def test_what_was_chosen_is_looked_at_again() -> None:
 
 
 def test_memory_is_what_is_really_free_less_what_ours_will_still_take() -> None:
-    seen = Snapshot("h", 0.0, memory_total=32 * GIB, memory_available=20 * GIB, jobs={"r": {"memory": 2.0 * GIB}})
+    seen = Snapshot("h", 0.0, memory_total=32 * GIB, memory_available=20 * GIB, jobs={"r": {"rss": 2.0 * GIB}})
     have = Capacity(8, 32 * GIB, seen)
     running = Ask("runs", id="r", memory_bytes=10 * GIB)
     assert room(have, [running]).available == 12 * GIB
