@@ -13,13 +13,13 @@ from platform_core.errors import text
 
 POINTS = 60
 """Logged points after the warm-up before a run is judged: tiny runs stay unjudged."""
-FALL = 0.03
+FALL = 0.02
 """Share that the loss must have fallen by; what fell less but clearly more than its noise is left alone."""
-CLEAR = 4.0
+CLEAR = 3.0
 """Standard errors that make a small fall a clear one."""
 NOTHING = 0.005
 BEGIN, ENOUGH = 32, 2.5
-"""The first points that tell the level at the start, and standard errors that a fall of 3 % from it must have."""
+"""The first points that tell the level at the start, and standard errors that a fall of 2 % from it must have."""
 
 
 def fell(case: Case) -> tuple[Series, float, bool] | None:
@@ -74,8 +74,8 @@ RULE = Rule(
     title=text("Loss does not fall"),
     level="warning",
     explains=text(
-        "After 60 logged points past the warm-up, the median loss of the last fifth is less than 3 % (or 2.5 standard "
-        "errors) below the first 32 points, and less than 4 standard errors or 0.5 % below the first fifth."
+        "After 60 logged points past the warm-up, the median loss of the last fifth is less than 2 % (or 2.5 standard "
+        "errors) below the first 32 points, and less than 3 standard errors or 0.5 % below the first fifth."
     ),
     suggests=text("Three times the learning rate."),
     examine=examine,
