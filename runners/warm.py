@@ -8,6 +8,8 @@ a `{"folder", "attempt", "pid"}`.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -23,6 +25,9 @@ from typing import Any, NoReturn
 from platform_core.clock import monotonic
 from runners.attempt import Attempt
 from runners.keeper import keep
+
+ROOM = "LATHE_ATTEMPT=" + "." * 80
+"""What the warm parent's environment holds, to be written over in its forks."""
 
 
 def serve(line: socket.socket, what: str) -> None:
@@ -75,6 +80,7 @@ def _be_keeper(asked: dict[str, Any], line: socket.socket) -> NoReturn:
         _take_over_files(attempt.log, line)
         os.environ.clear()
         os.environ.update(asked["environment"])
+        mark(attempt.token)
         os.chdir(attempt.job_folder)
         sys.argv = [f"runners/programs/{asked['program']}.py", str(attempt.job_folder)]
         code = keep(attempt, lambda: _run(asked["program"], attempt.job_folder))
@@ -82,6 +88,19 @@ def _be_keeper(asked: dict[str, Any], line: socket.socket) -> NoReturn:
         print(f"The keeper broke with {type(error).__name__}: {error}", file=sys.stderr, flush=True)
     finally:
         os._exit(code)
+
+
+def mark(token: str) -> None:
+    """Put `token` into `/proc/PID/environ` of this process and its forks: by it an orphan of a dead keeper is found.
+
+    What a fork sets later does not show there; so the warm parent is started with room for it, `ROOM`.
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        begun_with = Path("/proc/self/environ").read_bytes()
+        place = begun_with.index(ROOM.encode())
+        # field 50 of proc_pid_stat(5): where the environment begins; the fields behind the name begin with the third
+        began_at = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[47])
+        ctypes.memmove(began_at + place, token.encode().ljust(len(ROOM), b"\0"), len(ROOM))
 
 
 def _take_over_files(log: Path, line: socket.socket) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from platform_core.clock import monotonic
 from runners.launchers.environment import ROOT, runner_environment
+from runners.warm import ROOM
 
 log = logging.getLogger("lathe.supervisor")
 FIRST_REST, LONGEST_REST = 1.0, 300.0
@@ -80,7 +81,7 @@ class ForkServer:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
-        environment = runner_environment(self.home, threads=1)
+        environment = runner_environment(self.home, threads=1) | dict([ROOM.split("=")])
         command = [
             sys.executable,
             "-P",

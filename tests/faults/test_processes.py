@@ -68,18 +68,25 @@ def test_a_pid_that_now_belongs_to_somebody_else_is_never_signalled(stage: Stage
 
 @pytest.mark.parametrize("killed", ["nobody", "keeper", "runner", "both"])
 def test_a_child_that_survives_its_runner_does_not_survive_the_job(stage: Stage, killed: str) -> None:
-    """Children in a session of their own and double-forked daemons end with the attempt, whoever was killed."""
+    """Children in a session of their own and double-forked daemons end with the attempt, whoever was killed.
+
+    Also those that executed nothing, of which the kernel tells the environment of the warm parent.
+    """
     stage.start_supervisor()
-    job = stage.create(steps=60, step_seconds=0.02, children=2, daemons=2)
+    stage.until(lambda: "warm parent ready" in stage.log())
+    job = stage.create(steps=60, step_seconds=0.02, children=2, daemons=2, forks=2)
     found = stage.processes(job)
     stage.until(lambda: stage.steps(job) >= 2)
-    assert len(running_jobs(stage)[job.id]) == 6
+    assert len(running_jobs(stage)[job.id]) == 8
     for who in {"keeper": [found.keeper], "runner": [found.runner], "both": [found.keeper, found.runner]}.get(
         killed, []
     ):
         kill(who)
+        stage.until(lambda who=who: not processes.alive(who))
     assert stage.wait_for(job).state == ("completed" if killed in ("nobody", "keeper") else "failed")
     truth(stage)
+    stage.until(lambda: all("supervisor" in c or "runners.warm" in c for c in stage.own_processes().values()))
+    assert len(stage.own_processes()) == 2
 
 
 @pytest.mark.parametrize("how", ["ignores SIGTERM", "is suspended", "is suspended with its keeper"])

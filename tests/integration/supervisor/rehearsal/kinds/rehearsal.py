@@ -20,6 +20,7 @@ class RehearsalSpec(JobSpec):
         0, title="Children", help="Processes that it starts, half of them in a session of their own.", ge=0
     )
     daemons: int = setting(0, title="Daemons", help="Processes that it lets go by a double fork.", ge=0)
+    forks: int = setting(0, title="Forks", help="The same of itself, with nothing executed.", ge=0)
     log_mib: float = setting(0.0, title="Log", help="What each step writes to the log.", unit="MiB", ge=0)
 
     def total_steps(self, rows: int | None = None) -> int | None:

@@ -35,6 +35,8 @@ def work(run: Run, report: Report) -> dict[str, object]:
         subprocess.Popen(["sleep", "600"], start_new_session=number % 2 == 1)
     for _ in range(spec.daemons):
         subprocess.run(["sh", "-c", "setsid sleep 600 & exec true"], check=True)
+    for _ in range(spec.forks):
+        let_go()
     run.checkpoints.mkdir(exist_ok=True)
     whole = checkpoint.last_whole(run.checkpoints)
     begin = int(whole.name.removeprefix("step-")) if whole else 0
@@ -54,6 +56,20 @@ def work(run: Run, report: Report) -> dict[str, object]:
     for number in range(PIECES):
         (run.output / f"piece-{number}.json").write_text(json.dumps({"job": run.id, "number": number}))
     return {"loss": 1 / spec.steps}
+
+
+def let_go() -> None:
+    """Double-fork a daemon in a session of its own that goes on with our memory and environment."""
+    first = os.fork()
+    if first:
+        os.waitpid(first, 0)
+        return
+    os.setsid()
+    if not os.fork():
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pause()
+    os._exit(0)
 
 
 def speak(step: int, mebibytes: float) -> None:
