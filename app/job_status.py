@@ -17,7 +17,8 @@ from platform_core.clock import now
 from platform_core.errors import Text, text
 from platform_core.jobs import ordering, supervision
 from platform_core.jobs import service as jobs
-from platform_core.jobs.cost import cost, running_seconds
+from platform_core.jobs.cost import cost
+from platform_core.jobs.progress import seconds_taken
 from platform_core.jobs.states import ACTIVE
 from platform_core.jobs.store import Job
 from platform_core.jobs.utilization import utilization
@@ -53,9 +54,7 @@ def status(job: Job, path: Path) -> None:
         progress = live_progress(job, run)
         latest = run.latest()
         forecast = left(job, run, progress)
-    seconds = None if job.started_at is None else running_seconds(jobs.history(place(), job.id)[0], now())
-    found = facts(job, progress, {name: value for name, (_step, value) in latest.items()}, forecast, seconds)
-    found += price(job, seconds)
+    found = facts(job, progress, {name: value for name, (_step, value) in latest.items()}, forecast) + price(job)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="status"):
         badge(job)
         with st.grid(max(len(found), COLUMNS), min_column_width=96, gap=("xsmall", "medium"), key="facts"):
@@ -67,10 +66,9 @@ def status(job: Job, path: Path) -> None:
         st.progress(done_share(job, progress))
 
 
-def facts(
-    job: Job, progress: Mapping[str, Any], latest: Mapping[str, float], forecast: str, seconds: float | None
-) -> list[tuple[str, str]]:
-    """Label and value of what is known of a job's course; `seconds` of running, over all attempts."""
+def facts(job: Job, progress: Mapping[str, Any], latest: Mapping[str, float], forecast: str) -> list[tuple[str, str]]:
+    """Label and value of what is known of a job's course."""
+    seconds = seconds_taken(job)
     found = [(_("Step"), steps(progress))]
     epoch = progress.get("epoch")
     if isinstance(epoch, int | float):
@@ -89,9 +87,9 @@ def facts(
     return found
 
 
-def price(job: Job, seconds: float | None) -> list[tuple[str, str]]:
+def price(job: Job) -> list[tuple[str, str]]:
     """What it has cost so far; nothing without a price in the options."""
-    prices = options.current(place())
+    prices, seconds = options.current(place()), seconds_taken(job)
     spent = None if seconds is None else cost(job, seconds, prices)
     return [] if spent is None else [(_("Cost so far"), f"{spent:,.2f} {prices.currency}")]
 
@@ -128,13 +126,10 @@ def done_share(job: Job, progress: Mapping[str, Any]) -> float:
     return min(max(float(step) / float(total), 0.0), 1.0) if step and total else 0.0
 
 
-def why(workspace: Workspace, job: Job, start_again: Callable[[], None]) -> None:
-    """Why a job failed, stopped or waits, with the way on; nothing for one that runs or is completed.
-
-    `start_again` draws the button beside what went wrong.
-    """
+def why(workspace: Workspace, job: Job) -> None:
+    """Why a job failed, stopped or waits, with the way on; nothing for one that runs or is completed."""
     if job.state == "failed":
-        trouble(job.reason or text("The runner failed without a sentence: its log has the details."), start_again)
+        trouble(job.reason or text("The runner failed without a sentence: its log has the details."))
         st.caption(_("Job {id}, attempt {n}", id=job.id, n=job.attempt))
     elif job.state in ("stopped", "paused") and job.reason is not None:
         st.info(plain(say(job.reason)), icon=":material/info:")

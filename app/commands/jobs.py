@@ -22,7 +22,7 @@ from app.commands.reproduce import commands as reproductions
 from platform_core.alerts import service as alerts
 from platform_core.clock import now
 from platform_core.jobs import service, supervision
-from platform_core.jobs.cost import cost, running_seconds
+from platform_core.jobs.cost import cost
 from platform_core.jobs.organize import clean_tag
 from platform_core.jobs.priority import PRIORITIES, rank
 from platform_core.jobs.progress import headline, seconds_left, seconds_taken
@@ -132,8 +132,8 @@ def show_(job_id: str, as_json: bool) -> None:
 def _facts(place: Workspace, job: Job) -> list[str]:
     metrics = job.result.get("metrics") or job.latest
     values = ", ".join(f"{plain(k)} {significant(v)}" for k, v in metrics.items() if isinstance(v, int | float))
-    seconds, prices = running_seconds(service.history(place, job.id)[0], now()), options.current(place)
-    spent, tokens = cost(job, seconds, prices), job.progress.get("tokens")
+    prices, tokens = options.current(place), job.progress.get("tokens")
+    spent = cost(job, job.ran_seconds, prices)
     used = utilization(job.kind, job.progress, job.latest.get("tokens_per_second"))
     deleted = " (in the trash)" if job.deleted_at is not None else ""
     facts = [
@@ -147,7 +147,7 @@ def _facts(place: Workspace, job: Job) -> list[str]:
         ("Marks", ", ".join(m for m, on in (("star", job.starred), ("archived", job.archived_at is not None)) if on)),
         ("Step", steps(job)),
         ("Time left", duration(seconds_left(job))),
-        ("Time taken", duration(None if job.started_at is None else seconds)),
+        ("Time taken", duration(seconds_taken(job))),
         ("Cost", "" if spent is None else f"{spent:,.2f} {plain(prices.currency)}"),
         ("Tokens seen", f"{tokens:,.0f}" if isinstance(tokens, int | float) and tokens else ""),
         ("MFU", "" if used is None else f"{100 * used:.1f} %"),

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from platform_core.jobs.store import Attempt, Job
+from platform_core.jobs.store import Job
 from platform_core.options.spec import Options
-
-
-def running_seconds(attempts: Iterable[Attempt], now: float) -> float:
-    """Seconds that attempts ran, up to `now` (epoch seconds); pauses and waits between them do not count."""
-    ran = (a for a in attempts if a.outcome != "void")
-    return sum(max(0.0, (now if a.ended_at is None else a.ended_at) - a.launched_at) for a in ran)
 
 
 def hour_price(job: Job, options: Options) -> float | None:

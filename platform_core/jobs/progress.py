@@ -28,5 +28,5 @@ def seconds_left(job: Job) -> float | None:
 
 
 def seconds_taken(job: Job) -> float | None:
-    """Seconds from the start of the job's newest attempt to its end, or to now; None before the first."""
-    return None if job.started_at is None else (job.finished_at or now()) - job.started_at
+    """Seconds that the job ran, all attempts together and up to now; None before the first."""
+    return None if job.started_at is None else job.ran_seconds

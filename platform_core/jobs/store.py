@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, insert, or_, select, update
 from sqlalchemy import Text as TextType
 from sqlalchemy import cast as sql_cast
 
@@ -23,6 +23,7 @@ class Job:
 
     `position` was given by hand and goes before fair order; `retries` may follow each other by themselves, of which
     `retried` were used since a person last started it; `time_limit` in seconds of running, all attempts together.
+    `ran_seconds` is how long its attempts ran until it was read; pauses and waits between them do not count.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Job:
     archived_at: float | None = None
     note: str | None = None
     tags: list[str] = field(default_factory=list)
+    ran_seconds: float = field(default=0.0, compare=False)
 
     @property
     def step(self) -> int | None:
@@ -118,7 +120,7 @@ def insert_job(connection: Connection, values: Mapping[str, Any], needs: Iterabl
 
 
 def get_job(connection: Connection, job_id: str) -> Job | None:
-    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+    row = connection.execute(select(jobs, _ran_seconds()).where(jobs.c.id == job_id)).one_or_none()
     return None if row is None else _job(row)
 
 
@@ -139,7 +141,8 @@ def find_jobs(
     oldest_first: bool = False,
 ) -> list[Job]:
     """Jobs newest first, filtered; `search` looks in name, id and kind; `archived` None: those in the archive, too."""
-    query = _marked(_filtered(select(jobs), states, kinds, search, group, ids, deleted), tag, starred, archived)
+    rows = _filtered(select(jobs, _ran_seconds()), states, kinds, search, group, ids, deleted)
+    query = _marked(rows, tag, starred, archived)
     order = jobs.c.created_at.asc() if oldest_first else jobs.c.created_at.desc()
     return [_job(r) for r in connection.execute(query.order_by(order, jobs.c.id).limit(limit).offset(offset))]
 
@@ -266,6 +269,14 @@ def tags_of(connection: Connection) -> list[list[str]]:
     """The different sets of tags that jobs outside the trash have."""
     lists = select(sql_cast(jobs.c.tags, TextType)).where(jobs.c.tags.is_not(None), jobs.c.deleted_at.is_(None))
     return [json.loads(found) for found in connection.scalars(lists.distinct()) if found]
+
+
+def _ran_seconds() -> ColumnElement[float]:
+    """Seconds that a job's attempts ran, a part of the query that reads its row."""
+    took = func.coalesce(attempts.c.ended_at, now()) - attempts.c.launched_at
+    began = or_(attempts.c.outcome.is_(None), attempts.c.outcome != "void")
+    total = func.coalesce(func.sum(case((took > 0, took), else_=0.0)), 0.0)
+    return select(total).where(attempts.c.job_id == jobs.c.id, began).scalar_subquery().label("ran_seconds")
 
 
 def _job(row: Row[Any]) -> Job:

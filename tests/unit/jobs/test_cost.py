@@ -6,21 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from platform_core.jobs.cost import cost, running_seconds
-from platform_core.jobs.store import Attempt
+from platform_core.jobs.cost import cost
 from platform_core.jobs.utilization import flops_per_token, peak_flops, utilization
 from platform_core.options.spec import Options
 from tests.unit.jobs.test_progress import RUNNING
-
-
-def attempt(number: int, began: float, ended: float | None, outcome: str | None = None) -> Attempt:
-    return Attempt("0123456789ab", number, "h", "python", [], 1, began, None, None, None, ended, None, None, outcome)
-
-
-def test_only_the_time_in_which_attempts_ran_counts() -> None:
-    history = [attempt(1, 100, 160, "paused"), attempt(2, 500, 505, "void"), attempt(3, 1000, None)]
-    assert running_seconds(history, 1040) == 60 + 40
-    assert running_seconds([], 1040) == 0
 
 
 def test_the_price_of_cores_and_gpus() -> None:

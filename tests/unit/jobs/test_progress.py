@@ -15,6 +15,7 @@ RUNNING = Job(
     id="0123456789ab", name="a run", kind="sft", engine="hf", spec={}, spec_hash="", state="running", since=0.0,
     reason=None, owner="ada", group_name=None, priority=0, cpu_slots=1, attempt=1, created_at=0.0, started_at=1000.0,
     finished_at=1090.0, deleted_at=None, progress={}, latest={"loss": 0.5}, sparkline=[], result={},
+    ran_seconds=90.0,
 )  # fmt: skip
 
 
@@ -50,6 +51,6 @@ def test_outside_of_its_steps_nothing_is_forecast(state: Any, phase: str, eta: f
     assert seconds_left(job) is None
 
 
-def test_time_taken_is_that_of_the_newest_attempt() -> None:
+def test_before_its_first_attempt_no_time_was_taken() -> None:
     assert seconds_taken(RUNNING) == 90
     assert seconds_taken(replace(RUNNING, started_at=None)) is None

@@ -14,6 +14,7 @@ from platform_core.errors import text
 from platform_core.ids import new_id
 from platform_core.jobs import queue, store
 from platform_core.jobs.placement import Capacity
+from platform_core.jobs.progress import seconds_taken
 from platform_core.jobs.queue import Chosen
 from platform_core.jobs.states import State
 from platform_core.jobs.store import Job
@@ -153,3 +154,20 @@ def test_last_values_are_plain_json_with_those_that_matter_first() -> None:
     assert len(found) == queue.LATEST
     assert queue.main_metric("tokenizer") == "bytes_per_token"
     assert queue.main_metric("of the future") is None
+
+
+def test_the_time_taken_is_that_of_all_attempts_that_began(rows: Connection) -> None:
+    job, other = add(rows), add(rows)
+    at = now()
+    for number, began, ended, outcome in (
+        (1, at - 900, at - 840, "paused"), (2, at - 500, at - 495, "void"), (3, at - 400, at - 410, "failed"),
+        (4, at - 30, None, None),
+    ):  # fmt: skip
+        store.add_attempt(
+            rows, job_id=job, number=number, host="h", interpreter="python", command=[], threads=1, launched_at=began,
+            ended_at=ended, outcome=outcome,
+        )  # fmt: skip
+    assert seconds_taken(get(rows, job)) is None, "it never started, says its row"
+    store.update_job(rows, job, started_at=at - 30)
+    assert seconds_taken(get(rows, job)) == pytest.approx(60 + 30, abs=5)
+    assert {j.id: round(j.ran_seconds, -1) for j in store.find_jobs(rows)} == {job: 90, other: 0}
