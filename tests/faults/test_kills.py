@@ -113,7 +113,7 @@ def test_whatever_is_killed_the_states_are_true_and_nothing_is_left(new_stage: C
     stage = new_stage(LATHE_WARM="frame", LATHE_STOP_GRACE="1")
     ends, hits = Counter[str](), Counter[str]()
     for seed in range(SEED, SEED + ROUNDS):
-        print(f"round with seed {seed}", flush=True)
+        print(f"round with seed {seed}; killed so far {dict(hits)}", flush=True)
         jobs = play(stage, seed, hits)
         for job in jobs:
             ended = stage.wait_for(job)
@@ -132,7 +132,7 @@ def test_with_retries_every_job_ends_completed_by_itself(new_stage: Callable[...
     stage = new_stage(LATHE_WARM="frame", LATHE_STOP_GRACE="1")
     hits, retried = Counter[str](), 0
     for seed in range(SEED, SEED + ROUNDS):
-        print(f"round with seed {seed}", flush=True)
+        print(f"round with seed {seed}; killed so far {dict(hits)}", flush=True)
         dice = checks.dice("retries", seed)
         patient = {"retries": 50, "retry_wait_seconds": 0.05, "step_seconds": 0.01}
         jobs = [

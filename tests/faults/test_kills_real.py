@@ -152,7 +152,7 @@ def test_real_trainings_survive_whatever_is_killed(tmp_path: Path) -> None:
         assert len(expected[0]["loss"][0]) >= 20
         hits, attempts = Counter[str](), 0
         for seed in range(SEED, SEED + ROUNDS):
-            print(f"round with seed {seed}", flush=True)
+            print(f"round with seed {seed}; killed so far {dict(hits)}", flush=True)
             jobs = make_jobs(site, tokenizer, str(seed))
             play(site, seed, hits)
             bring_to_an_end(site, jobs)
