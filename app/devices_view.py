@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import streamlit as st
 
@@ -12,6 +14,7 @@ from app.ring import Part
 from app.split_bar import split_bar
 from app.words import _
 from platform_core.clock import now
+from platform_core.hosts.decisions import Decision
 from platform_core.hosts.devices import Gpu, GpuProcess, Snapshot
 from platform_core.hosts.history import Latest, Window
 from platform_core.hosts.service import Reservation
@@ -26,8 +29,13 @@ def gib(size: float) -> str:
 
 
 def rate(value: float | None) -> str:
-    """Bytes a second."""
-    return UNKNOWN if value is None else f"{number(value / 2**20, 3)} MiB/s"
+    """Bytes a second, in three digits of the unit that fits."""
+    if value is None:
+        return UNKNOWN
+    for unit, size in (("GiB/s", 2**30), ("MiB/s", 2**20), ("KiB/s", 2**10)):
+        if value >= size:
+            return f"{number(float(value / size), 3)} {unit}"
+    return f"{value:.0f} B/s"
 
 
 def percent(value: float | None) -> str:
@@ -105,6 +113,20 @@ def who(process: GpuProcess) -> str:
     return _("{name} (pid {pid}) of {user}: {size}", name=process.name, pid=process.pid, user=process.user, size=size)
 
 
+def decision_rows(made: Sequence[Decision], found: Latest | None) -> None:
+    """Who kept what from jobs and who gave it back, newest first."""
+    numbers = {g.uuid: _("GPU {n}", n=g.index) for g in found.snapshot.gpus} if found is not None else {}
+    for one in made:
+        what = numbers.get(one.gpu, one.gpu)
+        said = {
+            "reserve": _("{who} reserved {gpu}", who=one.actor, gpu=what),
+            "release": _("{who} released {gpu}", who=one.actor, gpu=what),
+            "drain": _("{who} let it take no new jobs", who=one.actor),
+            "undrain": _("{who} let it take jobs again", who=one.actor),
+        }.get(one.verb, one.verb)
+        st.caption(plain(f"{moment(one.time)} · {said}{': ' + one.reason if one.reason else ''}"))
+
+
 def host_charts(found: Window, seen: Snapshot, seconds: float) -> None:
     """Curves of the last hour or day; the axis counts back from now."""
     at = now()
@@ -140,4 +162,5 @@ def host_charts(found: Window, seen: Snapshot, seconds: float) -> None:
             drawn = [one for one in maybe if one is not None and np.isfinite(one.y).any()]
             if drawn:
                 figure = line_figure(drawn, x_title=unit, axis=f"{seconds:.0f}", revision=key)
+                figure["layout"]["xaxis"]["range"] = [-seconds / scale, 0]  # all of the time that was asked for
                 live_chart(title, figure, key=f"devices.{key}.{seconds:.0f}")

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import getpass
-
 import streamlit as st
 
 from app import address
 from app.curves import one_of
-from app.devices_view import gpu_card, host_charts, machine_facts, staleness
+from app.devices_view import decision_rows, gpu_card, host_charts, machine_facts, staleness
 from app.format import ago
 from app.page import Door, empty_state, guarded, header, link, plain, workspace
 from app.words import _
 from platform_core.clock import now
 from platform_core.hosts import history, service
+from platform_core.hosts.decisions import decisions
 from platform_core.hosts.devices import Gpu
 from platform_core.hosts.history import Latest
+from platform_core.hosts.service import Drain, Reservation
 from platform_core.jobs import service as jobs
+from platform_core.jobs.service import current_user
 from platform_core.jobs.states import LIVE
 
 EVERY = 2.0
+CURVES_EVERY = {"hour": 6.0, "day": 60.0}
 SPANS = {"hour": 3600.0, "day": 86_400.0}
+UNDO = "hosts.undo"
+UNDO_SECONDS = 600.0
 
 
-def everything(host: str, span: str) -> None:
-    """All of one host; drawn again every two seconds."""
+def present(host: str) -> None:
+    """The host as it is now; drawn again every two seconds."""
     with guarded():
         found = history.latest(workspace(), host)
         if found is None:
@@ -40,9 +44,14 @@ def everything(host: str, span: str) -> None:
         st.subheader(_("Now") if found.fresh else _("When it was last seen"), anchor=False)
         machine_facts(found.snapshot)
         gpus(found)
+
+
+def past(host: str, span: str) -> None:
+    """Curves of the chosen time."""
     with guarded():
-        st.subheader(_("The last hour") if span == "hour" else _("The last day"), anchor=False)
-        host_charts(history.window(workspace(), host, SPANS[span]), found.snapshot, SPANS[span])
+        found = history.latest(workspace(), host)
+        if found is not None:
+            host_charts(history.window(workspace(), host, SPANS[span]), found.snapshot, SPANS[span])
 
 
 def gpus(found: Latest) -> None:
@@ -74,7 +83,7 @@ def ask_reserve(gpu: Gpu, host: str) -> None:
     reason = st.text_input(_("Reason"), placeholder=_("What it is kept for"), max_chars=service.LONGEST_REASON)
     if st.button(_("Reserve"), type="primary"):
         with guarded():
-            service.reserve(workspace(), gpu.uuid, getpass.getuser(), reason, host)
+            service.reserve(workspace(), gpu.uuid, current_user(), reason, host)
             st.rerun()
 
 
@@ -86,12 +95,40 @@ def ask_drain(host: str) -> None:
     reason = st.text_input(_("Reason"), placeholder=_("Why it takes no new jobs"), max_chars=service.LONGEST_REASON)
     if st.button(_("Take no new jobs"), type="primary"):
         with guarded():
-            service.drain(workspace(), host, getpass.getuser(), reason)
+            service.drain(workspace(), host, current_user(), reason)
             st.rerun()
 
 
-def keep_back(host: str) -> None:
+def given_back(said: str, undone: Reservation | Drain | None) -> None:
+    """Draw the page anew, with the way back from what was given back to jobs."""
+    if undone is not None:
+        st.session_state[UNDO] = (now(), said, undone)
+    st.rerun()
+
+
+def undo_bar() -> None:
+    """What was just given back to jobs, with the way back, for ten minutes."""
+    found: tuple[float, str, Reservation | Drain] | None = st.session_state.get(UNDO)
+    if found is None or now() - found[0] > UNDO_SECONDS:
+        return
+    before = found[2]
+    with st.container(horizontal=True, vertical_alignment="center", border=True, key="undo"):
+        st.markdown(f":material/lock_open: {plain(found[1])}", width="stretch")
+        if st.button(_("Undo"), icon=":material/undo:", key="hosts.undo.do", type="primary"):
+            st.session_state.pop(UNDO)
+            if isinstance(before, Reservation):
+                service.reserve(workspace(), before.gpu, current_user(), before.reason, before.host)
+            else:
+                service.drain(workspace(), before.host, current_user(), before.reason)
+            st.rerun()
+        if st.button(_("Dismiss"), key="hosts.undo.close", type="tertiary"):
+            st.session_state.pop(UNDO)
+            st.rerun()
+
+
+def keep_back(host: str, found: Latest | None) -> None:
     """What is kept from new jobs, and the buttons that change it; outside of what is drawn every two seconds."""
+    undo_bar()
     drained = service.drained(workspace(), host)
     if drained is not None:
         with st.container(horizontal=True, vertical_alignment="center", border=True, key="drained"):
@@ -99,10 +136,8 @@ def keep_back(host: str) -> None:
             said = _("{host} starts no new jobs: {who} decided so {ago}.", host=host, who=drained.actor, ago=since)
             st.markdown(f":material/block: {plain(' '.join([said, drained.reason]))}", width="stretch")
             if st.button(_("Take jobs again"), type="primary", key="undrain"):
-                service.undrain(workspace(), host)
-                st.rerun()
+                given_back(_("{host} takes jobs again.", host=host), service.undrain(workspace(), host, current_user()))
     reserved = service.reserved(workspace())
-    found = history.latest(workspace(), host)
     cards = {g.uuid: g for g in found.snapshot.gpus} if found is not None else {}
     mine = [uuid for uuid, kept in reserved.items() if kept.host == host]
     with st.container(horizontal=True, vertical_alignment="bottom", key="keep-back"):
@@ -117,8 +152,8 @@ def keep_back(host: str) -> None:
         for uuid in mine:
             label = f"GPU {cards[uuid].index}" if uuid in cards else uuid
             if st.button(plain(_("Release {gpu}", gpu=label)), icon=":material/lock_open:", key=f"release.{uuid}"):
-                service.release(workspace(), uuid)
-                st.rerun()
+                given_back(_("{gpu} is given to jobs again.", gpu=label),
+                           service.release(workspace(), uuid, current_user()))  # fmt: skip
 
 
 def show() -> None:
@@ -127,14 +162,20 @@ def show() -> None:
     with header(_("Devices"), _("What this machine has, how busy it is, and who uses it.")):
         link("queue", _("Queue"), "low_priority")
     host = names[0]
-    with st.container(horizontal=True, vertical_alignment="bottom", key="device-controls"):
-        if len(names) > 1:
-            address.chosen("host", names, names[0])
-            host = str(st.selectbox(_("Host"), names, key="host", on_change=address.keep, args=("host", names[0])))
-        span = one_of(_("Curves of"), "span", {"hour": _("Hour"), "day": _("Day")})
+    if len(names) > 1:
+        address.chosen("host", names, names[0])
+        host = str(st.selectbox(_("Host"), names, key="host", on_change=address.keep, args=("host", names[0])))
+    found = history.latest(workspace(), host)
     with guarded():
-        keep_back(host)
-    st.fragment(everything, run_every=EVERY, key="hosts")(host, span)
+        keep_back(host, found)
+    st.fragment(present, run_every=EVERY, key="hosts.now")(host)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="device-controls"):
+        span = one_of(_("Curves of"), "span", {"hour": _("Last hour"), "day": _("Last day")})
+    st.fragment(past, run_every=CURVES_EVERY[span], key="hosts.past")(host, span)
+    made = decisions(workspace(), host)
+    if made:
+        with st.expander(_("Who reserved, released and drained"), key="decisions"):
+            decision_rows(made, found)
 
 
 show()

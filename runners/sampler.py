@@ -11,7 +11,7 @@ from platform_core.database.engine import reading
 from platform_core.errors import Problem
 from platform_core.hosts import history, machine, nvml
 from platform_core.hosts.devices import Snapshot
-from platform_core.hosts.service import this_host
+from platform_core.hosts.place import this_host
 from platform_core.jobs import store
 from platform_core.jobs.states import ACTIVE
 from platform_core.metrics.writer import Writer

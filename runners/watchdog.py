@@ -28,7 +28,7 @@ from platform_core.errors import Problem, Text
 from platform_core.files import read_json, write_json
 from platform_core.hosts.devices import Snapshot
 from platform_core.hosts.history import FRESH_SECONDS, latest, recent
-from platform_core.hosts.service import this_host
+from platform_core.hosts.place import this_host
 from platform_core.jobs import service as jobs
 from platform_core.jobs import store
 from platform_core.jobs.states import ACTIVE

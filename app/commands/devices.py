@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import asdict
 
 import click
@@ -12,7 +11,10 @@ from app.commands.printing import ago, plain, show, show_json, table
 from platform_core.clock import now
 from platform_core.errors import Problem
 from platform_core.hosts import history, service
+from platform_core.hosts.decisions import decisions
 from platform_core.hosts.devices import Gpu, GpuProcess
+from platform_core.hosts.place import this_host
+from platform_core.jobs.service import current_user
 from platform_core.workspace.service import Workspace
 
 GIB = 2**30
@@ -80,7 +82,7 @@ def _who(process: GpuProcess) -> str:
 def reserve(gpu: str, reason: str, as_json: bool) -> None:
     """Give a GPU to no new job until it is released; a job that runs on it goes on."""
     place = workspace()
-    made = service.reserve(place, _uuid(place, gpu), getpass.getuser(), reason)
+    made = service.reserve(place, _uuid(place, gpu), current_user(), reason)
     if as_json:
         show_json(asdict(made))
     else:
@@ -89,11 +91,12 @@ def reserve(gpu: str, reason: str, as_json: bool) -> None:
 
 @command.command("release")
 @click.argument("gpu", metavar="GPU")
+@click.option("--reason", default="", help="Why it is given back.")
 @verb
-def release(gpu: str, as_json: bool) -> None:
+def release(gpu: str, reason: str, as_json: bool) -> None:
     """Give a reserved GPU back to jobs."""
     place = workspace()
-    undone = service.release(place, _uuid(place, gpu))
+    undone = service.release(place, _uuid(place, gpu), current_user(), reason)
     if as_json:
         show_json(None if undone is None else asdict(undone))
     else:
@@ -105,7 +108,7 @@ def release(gpu: str, as_json: bool) -> None:
 @verb
 def drain(reason: str, as_json: bool) -> None:
     """Start no new jobs on this host; those that run go on, those that wait stay in the queue."""
-    made = service.drain(workspace(), service.this_host(), getpass.getuser(), reason)
+    made = service.drain(workspace(), this_host(), current_user(), reason)
     if as_json:
         show_json(asdict(made))
     else:
@@ -113,14 +116,33 @@ def drain(reason: str, as_json: bool) -> None:
 
 
 @command.command("undrain")
+@click.option("--reason", default="", help="Why it takes jobs again.")
 @verb
-def undrain(as_json: bool) -> None:
+def undrain(reason: str, as_json: bool) -> None:
     """Let this host start jobs again."""
-    undone = service.undrain(workspace(), service.this_host())
+    undone = service.undrain(workspace(), this_host(), current_user(), reason)
     if as_json:
         show_json(None if undone is None else asdict(undone))
     else:
         show("This host starts jobs." if undone else "This host was not drained.")
+
+
+@command.command("decisions")
+@verb
+def list_decisions(as_json: bool) -> None:
+    """Who reserved, released, drained and undrained, newest first."""
+    place = workspace()
+    made = decisions(place)
+    if as_json:
+        show_json([asdict(one) for one in made])
+        return
+    found = history.latest(place)
+    numbers = {gpu.uuid: f"GPU {gpu.index}" for gpu in found.snapshot.gpus} if found is not None else {}
+    rows = [[ago(now() - d.time), d.actor, d.verb, numbers.get(d.gpu, d.gpu), plain(d.reason)] for d in made]
+    for line in table(["WHEN", "WHO", "WHAT", "WHICH", "REASON"], rows):
+        show(line)
+    if not rows:
+        show("Nobody reserved or drained anything here.")
 
 
 def _uuid(place: Workspace, gpu: str) -> str:

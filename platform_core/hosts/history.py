@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from platform_core.clock import now
 from platform_core.errors import Problem
 from platform_core.hosts.devices import Gpu, GpuProcess, Snapshot
-from platform_core.hosts.service import this_host
+from platform_core.hosts.place import folder, this_host
 from platform_core.metrics.reader import Reader
 from platform_core.workspace.service import Workspace
 
@@ -44,12 +44,6 @@ class Latest:
 
 Window = dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]
 """Key → times (seconds since the epoch) and values; keys as `numbers` makes them."""
-
-
-def folder(workspace: Workspace, host: str = "") -> Path:
-    """Where the samples of a host are, this one by default."""
-    name = (host or this_host()).replace("/", "_")
-    return workspace.home / "hosts" / (name if name.strip(".") else "_")
 
 
 def file_of(workspace: Workspace, host: str, time: float) -> Path:

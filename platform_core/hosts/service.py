@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select
@@ -11,6 +10,8 @@ from platform_core.clock import now
 from platform_core.database.engine import reading, writing
 from platform_core.database.tables import hosts, reservations
 from platform_core.errors import Problem
+from platform_core.hosts.decisions import note
+from platform_core.hosts.place import this_host
 from platform_core.workspace.service import Workspace
 
 LONGEST_REASON = 500
@@ -37,11 +38,6 @@ class Drain:
     since: float
 
 
-def this_host() -> str:
-    """The name under which this machine's jobs, samples and decisions are kept."""
-    return socket.gethostname()
-
-
 def reserved(workspace: Workspace) -> dict[str, Reservation]:
     """All reservations by the GPU's UUID."""
     with reading(workspace.engine) as connection:
@@ -63,16 +59,19 @@ def reserve(workspace: Workspace, gpu: str, actor: str, reason: str = "", host: 
         connection.execute(
             insert(reservations).values(gpu=gpu, host=made.host, actor=actor, reason=made.reason, since=made.since)
         )
+    note(workspace, made.host, "reserve", actor, gpu, made.reason)
     return made
 
 
-def release(workspace: Workspace, gpu: str) -> Reservation | None:
+def release(workspace: Workspace, gpu: str, actor: str, reason: str = "") -> Reservation | None:
     """Give a GPU (UUID) back to jobs; returns what was undone, None when it was not reserved."""
+    reason = _checked(reason)
     with writing(workspace.engine) as connection:
         there = connection.execute(select(reservations).where(reservations.c.gpu == gpu)).first()
         connection.execute(delete(reservations).where(reservations.c.gpu == gpu))
     if there is None:
         return None
+    note(workspace, there.host, "release", actor, gpu, reason)
     return Reservation(there.gpu, there.host, there.actor, there.reason or "", there.since)
 
 
@@ -94,14 +93,17 @@ def drain(workspace: Workspace, host: str, actor: str, reason: str = "") -> Drai
         connection.execute(
             insert(hosts).values(name=host, drained_at=made.since, actor=actor, reason=made.reason or None)
         )
+    note(workspace, host, "drain", actor, reason=made.reason)
     return made
 
 
-def undrain(workspace: Workspace, host: str) -> Drain | None:
+def undrain(workspace: Workspace, host: str, actor: str, reason: str = "") -> Drain | None:
     """Let a host start jobs again; returns what was undone, None when it did."""
-    before = drained(workspace, host)
+    reason, before = _checked(reason), drained(workspace, host)
     with writing(workspace.engine) as connection:
         connection.execute(delete(hosts).where(hosts.c.name == host))
+    if before is not None:
+        note(workspace, host, "undrain", actor, reason=reason)
     return before
 
 

@@ -10,7 +10,8 @@ from platform_core.errors import Text, text
 from platform_core.hosts.devices import Gpu, Snapshot
 from platform_core.hosts.history import latest
 from platform_core.hosts.nvml import read_gpus
-from platform_core.hosts.service import Drain, drained, reserved, this_host
+from platform_core.hosts.place import this_host
+from platform_core.hosts.service import Drain, drained, reserved
 from platform_core.hosts.whose import named
 from platform_core.jobs.placement import Capacity
 from platform_core.workspace.service import Workspace

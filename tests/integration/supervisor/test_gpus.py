@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
@@ -13,24 +10,22 @@ from threading import Event
 import pytest
 
 from platform_core.clock import monotonic
-from platform_core.hosts import nvml
 from platform_core.hosts import service as hosts
+from platform_core.hosts.place import this_host
 from platform_core.jobs import ordering, service
 from runners import supervisor as supervisors
 from runners.launchers.local import Local
 from runners.place import log_path
 
-from .stage import REHEARSAL, ROOT, Stage, kill
+from .stage import Stage, kill
 
-FAKE = ROOT / "tests" / "fake_nvml"
 GIB = 2**30
 LONG = {"steps": 100_000, "step_seconds": 0.02}
 
 
 @pytest.fixture
-def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+def cards(tell_nvml: Callable[..., None]) -> Callable[..., None]:
     """Says who holds which GPU: `cards(g2=(pid, GiB))`; the others are free."""
-    path = tmp_path / "nvml.json"
 
     def write(**held: tuple[int, int]) -> None:
         gpus = []
@@ -39,23 +34,15 @@ def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
             found = [{"pid": pid, "memory": used * GIB}] if pid else []
             gpus.append({"uuid": f"GPU-{index}", "name": "H100", "memory_total": 80 * GIB, "memory_used": used * GIB,
                          "utilization": 0, "processes": found})  # fmt: skip
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps({"driver": "570", "cuda": 12080, "gpus": gpus}))
-        part.replace(path)
+        tell_nvml(driver="570", cuda=12080, gpus=gpus)
 
     write()
-    monkeypatch.syspath_prepend(str(FAKE))
-    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
-    monkeypatch.setenv("FAKE_NVML", str(path))
-    nvml.close()
-    yield write
-    nvml.close()
-    sys.modules.pop("pynvml", None)
+    return write
 
 
 @pytest.fixture
-def stage(new_stage: Callable[..., Stage], cards: Callable[..., None]) -> Stage:
-    return new_stage(LATHE_STOP_GRACE="1", PYTHONPATH=os.pathsep.join(map(str, (ROOT, REHEARSAL, FAKE))))
+def stage(gpu_stage: Stage, cards: Callable[..., None]) -> Stage:
+    return gpu_stage
 
 
 @pytest.fixture
@@ -119,12 +106,12 @@ def test_reserved_gpus_and_a_drained_host_are_left_alone(stage: Stage) -> None:
     job = stage.create(gpus=2, gpu_memory_gib=20, steps=1)
     assert stage.wait_for(stage.create(gpus=1, gpu_memory_gib=20, steps=1)).state == "completed"
     assert "GPU 0 is reserved by eve" in why(stage, job)
-    hosts.drain(stage.workspace, hosts.this_host(), "eve", "new memory")
-    hosts.release(stage.workspace, "GPU-0")
+    hosts.drain(stage.workspace, this_host(), "eve", "new memory")
+    hosts.release(stage.workspace, "GPU-0", "eve")
     Event().wait(2.5)
     assert stage.state(job) == "queued"
     assert "eve drained it (new memory)" in why(stage, job)
-    hosts.undrain(stage.workspace, hosts.this_host())
+    hosts.undrain(stage.workspace, this_host(), "eve")
     assert stage.wait_for(job).state == "completed"
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from platform_core.errors import Problem
 from platform_core.hosts import history, nvml, service
+from platform_core.hosts.decisions import decisions
+from platform_core.hosts.place import folder
 from platform_core.jobs.capacity import capacity
 from platform_core.jobs.placement import room
 from platform_core.workspace.service import Workspace, open_workspace
@@ -105,7 +107,7 @@ def test_old_numbers_are_told_as_old(state: State, workspace: Workspace, monkeyp
 
 
 def test_only_the_last_days_are_kept(state: State, workspace: Workspace) -> None:
-    there = history.folder(workspace)
+    there = folder(workspace)
     there.mkdir(parents=True)
     for day in range(1, 29):
         (there / f"2020-02-{day:02}.sqlite").write_bytes(b"")
@@ -118,14 +120,22 @@ def test_a_gpu_is_reserved_once_and_a_host_drained_and_back(workspace: Workspace
     with pytest.raises(Problem, match="by ann"):
         service.reserve(workspace, "GPU-1", "bob")
     assert service.reserved(workspace)["GPU-1"].reason == "a demo"
-    assert service.release(workspace, "GPU-1") is not None
+    assert service.release(workspace, "GPU-1", "bob", "the demo is over") is not None
     assert service.reserved(workspace) == {}
     service.drain(workspace, "here", "ann", "upgrade")
     found = service.drained(workspace, "here")
     assert found is not None
     assert (found.actor, found.reason) == ("ann", "upgrade")
-    service.undrain(workspace, "here")
+    service.undrain(workspace, "here", "bob")
     assert service.drained(workspace, "here") is None
+    assert [(d.verb, d.actor) for d in decisions(workspace, "here")] == [("undrain", "bob"), ("drain", "ann")]
+    with (folder(workspace) / "decisions.jsonl").open("ab") as file:
+        file.write(b"not json\n{}\n")
+    mine = decisions(workspace)
+    assert [(d.verb, d.actor, d.gpu, d.reason) for d in mine] == [
+        ("release", "bob", "GPU-1", "the demo is over"),
+        ("reserve", "ann", "GPU-1", "a demo"),
+    ]
 
 
 def test_what_a_job_holds_already_is_not_counted_twice(
