@@ -47,6 +47,11 @@ def alert_strip(workspace: Workspace, job: Job) -> None:
                 alert_card(workspace, alert, job)
 
 
+def mendable(workspace: Workspace, job: Job) -> bool:
+    """Whether the strip offers to try again with other settings, so that the same ones are not what comes first."""
+    return any(a.made is None and alerts.changes(job, a.fix) for a in alerts.of_job(workspace, job.id))
+
+
 def came_from(workspace: Workspace, job: Job) -> None:
     """The way back to the job whose alert led to this one."""
     source = alerts.origin(workspace, job.id)

@@ -42,9 +42,7 @@ def refusals() -> None:
         trouble(problem)
 
 
-def start_button(
-    workspace: Workspace, chosen: Sequence[Job], label: str, primary: bool = True, key: str = "act.start"
-) -> None:
+def start_button(workspace: Workspace, chosen: Sequence[Job], label: str, primary: bool = True) -> None:
     """Put jobs into the queue; pressed twice it is the same."""
     possible = [job for job in chosen if job.state in STARTABLE]
     if st.button(
@@ -52,7 +50,7 @@ def start_button(
         icon=":material/play_arrow:",
         type="primary" if primary else "secondary",
         disabled=not possible,
-        key=key,
+        key="act.start",
     ):
         do(workspace, jobs.start, possible)
         st.rerun()

@@ -1,78 +1,22 @@
-"""What the metrics of runners are called and what they mean; a metric that is not listed shows under its own name."""
+"""What the page calls metrics, in the session's language, and in which families it shows them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from app.words import say
 from platform_core.algorithms.registry import algorithms
-from platform_core.errors import Text, text
+from platform_core.errors import text
+from platform_core.metrics.meanings import MEANINGS
+from platform_core.metrics.meanings import title as meaning_title
 
-
-@dataclass(frozen=True)
-class Meaning:
-    """A metric's title, the unit of its axis, and a sentence for those who do not know it."""
-
-    title: Text
-    hint: Text
-    unit: str = ""
-
-
-MEANINGS: dict[str, Meaning] = {
-    "loss": Meaning(text("Loss"), text("What the training makes small: cross-entropy a token, or a policy loss.")),
-    "grad_norm": Meaning(text("Gradient norm"), text("Length of the gradient before clipping; spikes mean trouble.")),
-    "learning_rate": Meaning(text("Learning rate"), text("Step size of the optimizer at this step.")),
-    "mean_token_accuracy": Meaning(
-        text("Token accuracy"), text("Share of tokens that the model ranks first, teacher-forced.")
-    ),
-    "entropy": Meaning(
-        text("Entropy"), text("How undecided the model is, in nats a token; near 0 it explores no more.")
-    ),
-    "reward": Meaning(text("Reward"), text("Mean reward of the sampled completions.")),
-    "reward_std": Meaning(text("Reward spread"), text("Standard deviation of rewards within groups, averaged.")),
-    "frac_reward_zero_std": Meaning(
-        text("Groups without signal"),
-        text("Share of groups whose completions all got the same reward."),
-    ),
-    "kl": Meaning(text("KL to the start model"), text("How far the policy has moved from its reference.")),
-    "completions/mean_length": Meaning(text("Completion length"), text("Mean tokens of a completion."), "tokens"),
-    "completions/clipped_ratio": Meaning(
-        text("Cut completions"), text("Share of completions that reached the length limit.")
-    ),
-    "tokens_per_second": Meaning(text("Tokens per second"), text("Training throughput."), "tokens/s"),
-    "samples_per_second": Meaning(text("Samples per second"), text("Rows that go through the model."), "1/s"),
-    "step_time": Meaning(text("Step time"), text("Seconds an optimizer step takes."), "s"),
-    "num_tokens": Meaning(text("Tokens seen"), text("Tokens that the training has read so far."), "tokens"),
-    "epoch": Meaning(text("Epoch"), text("Passes over the dataset so far.")),
-    "exact_match": Meaning(text("Exact match"), text("Share of greedy answers equal to the reference.")),
-    "sampled_accuracy": Meaning(text("Sampled accuracy"), text("Share of sampled answers that are right.")),
-    "bytes_per_token": Meaning(text("Bytes per token"), text("Text that one token covers on average."), "bytes"),
-    "vocab_size": Meaning(text("Vocabulary"), text("Number of tokens that the tokenizer knows."), "tokens"),
-    "tokens": Meaning(text("Tokens"), text("Tokens of the whole corpus."), "tokens"),
-    "parameters": Meaning(text("Parameters"), text("Numbers that the model consists of.")),
-    "steps": Meaning(text("Steps"), text("Optimizer updates that were made.")),
-    "identical": Meaning(text("Identical"), text("1 when every number of both runs is the same to the bit, else 0.")),
-    "resumed_at": Meaning(text("Resumed at step"), text("Where the second run was paused and went on.")),
-    "points": Meaning(text("Points compared"), text("Values of metrics and gradient norms, step by step.")),
-    "tensors": Meaning(text("Tensors compared"), text("Weights, optimizer, schedule and random states.")),
-    "difference": Meaning(text("First difference"), text("Where the two runs part.")),
-    "n": Meaning(text("Questions"), text("Rows that were asked.")),
-}
 FAMILIES = {"Main": text("Main"), "Speed": text("Speed"), "Other": text("Other"), "All": text("All")}
 SPEED = ("tokens_per_second", "samples_per_second", "step_time", "num_tokens", "epoch")
 
 
 def title(metric: str) -> str:
     """What a metric is called on the page."""
-    meaning = MEANINGS.get(metric)
-    return metric if meaning is None else say(meaning.title)
-
-
-def meaning_title(metric: str) -> Text | str:
-    """What a metric is called, to be said in any language."""
-    meaning = MEANINGS.get(metric)
-    return metric if meaning is None else meaning.title
+    return say(meaning_title(metric))
 
 
 def hint(metric: str) -> str:

@@ -86,12 +86,10 @@ def header(title: str, line: str) -> Any:
         )
 
 
-def trouble(problem: Problem | Text, action: Callable[[], None] | None = None) -> None:
-    """The one callout for what went wrong; `action` draws a button where the platform itself can help."""
+def trouble(problem: Problem | Text) -> None:
+    """The one callout for what went wrong."""
     with st.container(key=f"trouble-{new_id()}"):
         st.error(plain(say(problem)), icon=":material/error:")
-        if action is not None:
-            action()
 
 
 def unexpected(error: BaseException) -> Problem:

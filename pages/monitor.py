@@ -8,7 +8,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from app import address
-from app.alerts_panel import alert_strip
+from app.alerts_panel import alert_strip, mendable
 from app.curves import curves
 from app.devices_panel import devices_panel
 from app.format import UNKNOWN, duration, moment
@@ -65,9 +65,9 @@ def page(job_id: str, live: bool) -> None:
     with guarded():
         status(job, jobs.metrics_file(workspace(), job))
     with guarded():
-        why(workspace(), job, lambda: start_button(workspace(), [job], _("Start again"), False, "act.start.again"))
-    with guarded():
         alert_strip(workspace(), job)
+    with guarded():
+        why(workspace(), job)
     views(job)
 
 
@@ -76,7 +76,7 @@ def head(job: Job) -> None:
     with header(job.name, plain(" · ".join([kind_title(job), job.owner, job.id]))):
         place = workspace()
         if job.state in STARTABLE:
-            start_button(place, [job], start_label(job))
+            start_button(place, [job], start_label(job), primary=not mendable(place, job))
         elif job.state != "completed":
             pause_button(place, [job])
             stop_button(place, [job])

@@ -5,7 +5,12 @@ A sentence names the thing, the reason and the way out. Tracebacks go to the log
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from string import Formatter
+from typing import Any
+
+EXPONENT = re.compile(r"e(?:\+|(-))0*")
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,20 @@ def text(template: str, /, **values: object) -> Text:
     return Text(template, values)
 
 
+class _Numbers(Formatter):
+    """Formats as `str.format` does, and numbers as people write them: 5e-6, not 5e-06."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        said = str(super().format_field(value, format_spec))
+        return EXPONENT.sub(r"e\1", said) if isinstance(value, float) else said
+
+
+_NUMBERS = _Numbers()
+
+
 def fill(template: str, values: dict[str, object]) -> str:
     """Put values into a template; a template without values is left alone, braces included."""
-    return template.format(**values) if values else template
+    return _NUMBERS.vformat(template, (), values) if values else template
 
 
 def _to_json(value: object) -> object:

@@ -10,7 +10,6 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.background import BackgroundTask
 
-from app.metric_words import meaning_title as metric_title
 from app.page import workspace
 from app.words import say
 from platform_core.datasets import service as datasets
@@ -91,7 +90,7 @@ def download_log(job_id: str) -> StreamingResponse:
 @api.get("/report", response_model=None)
 def download_report(jobs: str, format: reports.Format = "html", lang: str = "en") -> StreamingResponse:
     """A report of the jobs (ids with commas between them) as a file."""
-    voice = Voice(lambda said: say(said, lang), lambda metric: say(metric_title(metric), lang), lang)
+    voice = Voice(lambda said: say(said, lang), lang)
     ids = [part for part in jobs.split(",") if part]
     pieces = reports.render(workspace(), ids, format, voice)
     name = f"{ids[0] if len(ids) == 1 and ids[0].isalnum() else 'comparison'}.{format}"

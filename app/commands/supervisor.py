@@ -33,8 +33,12 @@ def start(as_json: bool) -> None:
 @verb
 def stop(as_json: bool) -> None:
     """Stop it; running jobs go on, and the next supervisor takes them over."""
-    supervision.stop(workspace().home)
-    _tell(as_json)
+    home = workspace().home
+    ended = supervision.stop(home)
+    if as_json or not ended:
+        _tell(as_json)
+    else:
+        show(f"The supervisor of {plain(home)} has ended. Running jobs go on; the next job, or the page, starts it.")
 
 
 @command.command("status")

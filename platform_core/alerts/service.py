@@ -13,7 +13,7 @@ from platform_core.algorithms.registry import algorithm
 from platform_core.clock import now
 from platform_core.database.engine import reading, writing
 from platform_core.doctor.diagnosis import LEVELS, Diagnosis, Fix
-from platform_core.errors import Problem
+from platform_core.errors import Problem, fill
 from platform_core.files import read_json, write_json
 from platform_core.jobs import service as jobs
 from platform_core.jobs.spec import setting_of
@@ -25,7 +25,6 @@ QUIET_SECONDS = 120.0
 """How long a condition must be gone until its alert ends."""
 ORIGIN = "origin.json"
 LONGEST_NAME = 200
-EXPONENT = re.compile(r"e(?:\+|(-))0*")
 
 
 def keep(workspace: Workspace, job: Job, found: Sequence[Diagnosis], host: str, host_rules: frozenset[str]) -> None:
@@ -206,7 +205,7 @@ def shown(value: object) -> str:
     """The value of a setting in few characters."""
     if isinstance(value, bool):
         return "on" if value else "off"
-    return EXPONENT.sub(r"e\1", f"{value:g}") if isinstance(value, float) else "–" if value is None else str(value)
+    return fill("{value:g}", {"value": value}) if isinstance(value, float) else "–" if value is None else str(value)
 
 
 def origin(workspace: Workspace, job_id: str) -> str | None:

@@ -20,6 +20,7 @@ from platform_core.jobs.store import Job
 from platform_core.workspace.service import Workspace
 from tests.e2e.conftest import Server
 
+pytestmark = pytest.mark.timeout(600)
 Opened = Callable[..., None]
 NAME = "Words <img src=x onerror=\"document.title='owned'\">"
 
@@ -42,7 +43,7 @@ def job(server: Server) -> Iterator[Job]:
     alerts.see(place, [a.id for a in alerts.asking(place)])
 
 
-def until(done: Callable[[], object], seconds: float = 120) -> None:
+def until(done: Callable[[], object], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline, "it took too long"

@@ -10,6 +10,7 @@ from platform_core.doctor.fixes import lower_learning_rate
 from platform_core.doctor.rule import Rule
 from platform_core.doctor.statistics import evidence
 from platform_core.errors import text
+from platform_core.metrics.meanings import title
 
 WATCHED = ("loss", "grad_norm", "reward", "kl", "entropy")
 SENTENCE = "The loss became NaN"
@@ -31,14 +32,18 @@ def examine(case: Case) -> Diagnosis | None:
 
 def _found(case: Case, name: str, step: int) -> Diagnosis:
     series = case.recent(name)
+    index = int(np.searchsorted(series.steps, step))
+    infinite = index < len(series.values) and bool(np.isinf(series.values[index]))
     return Diagnosis(
         RULE.name,
         "critical",
-        text("{metric} became NaN or infinite at step {step}.", metric=name, step=step),
+        text("{metric} became infinite at step {step}.", metric=title(name), step=step)
+        if infinite
+        else text("{metric} became NaN at step {step}.", metric=title(name), step=step),
         text("Weights that a NaN has touched do not recover: what is trained from there on is lost."),
         lower_learning_rate(case),
         step,
-        evidence(name, series, at=int(np.searchsorted(series.steps, step))),
+        evidence(name, series, at=index),
     )
 
 

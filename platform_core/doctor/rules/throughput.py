@@ -9,6 +9,7 @@ from platform_core.doctor.diagnosis import Diagnosis
 from platform_core.doctor.rule import Rule
 from platform_core.doctor.statistics import after, evidence, finite, median, noise
 from platform_core.errors import text
+from platform_core.metrics.meanings import title
 
 NAMES = ("tokens_per_second", "samples_per_second")
 SHARE = 0.4
@@ -41,7 +42,7 @@ def examine(case: Case) -> Diagnosis | None:
             times=float(np.exp(before - now)),
             now=float(np.exp(now)),
             before=float(np.exp(before)),
-            metric=name,
+            metric=title(name),
         ),
         text(
             "Another program may take cores, GPU or disk, the GPU may be throttled by heat, or memory is being swapped."
