@@ -8,9 +8,9 @@ from html import escape
 from typing import Any
 
 from app.compare_tables import group_text, setting_text, setting_title
-from app.curves import colour_of
 from app.format import number
 from platform_core.jobs.compare import ABSENT, Group, Run, SettingRow
+from platform_core.jobs.looks import looks
 
 LABEL = 22
 
@@ -28,13 +28,13 @@ def scatter_figure(runs: Sequence[Run], setting: SettingRow, metric: str) -> dic
         if value is not ABSENT and (y := run.value(metric)) is not None
     ]
     numbers = bool(points) and all(is_number(value) for _run, value, _y in points)
-    traces = []
+    traces, look = [], looks([run.job.id for run in runs])
     for run, value, y in points:
         score, name = run.scores[metric], run.job.name
         trace = {
             "type": "scatter",
             "mode": "markers+text",
-            "x": [value if numbers else escape(setting_text(value), quote=False)],
+            "x": [value if numbers else escape(setting_text(setting.name, value), quote=False)],
             "y": [y],
             "text": [escape(name if len(name) <= LABEL else name[: LABEL - 1] + "…", quote=False)],
             "textposition": "top center",
@@ -42,8 +42,9 @@ def scatter_figure(runs: Sequence[Run], setting: SettingRow, metric: str) -> dic
             "cliponaxis": False,
             "name": escape(name[:80], quote=False),
             "marker": {"size": 10},
-            "meta": {"part": "line", "colour": colour_of(run.job.id)},
-            "hovertemplate": f"%{{y:.4g}} · {escape(setting_text(value), quote=False).replace('%', '%%')}",
+            "meta": {"part": "line", "colour": look[run.job.id][0]},
+            "customdata": [escape(setting_text(setting.name, value), quote=False)],
+            "hovertemplate": "%{y:.4g} · %{customdata}",
         }
         if score.low is not None and score.high is not None:
             trace["error_y"] = {
@@ -54,9 +55,9 @@ def scatter_figure(runs: Sequence[Run], setting: SettingRow, metric: str) -> dic
     x_axis: dict[str, Any] = {"type": "log" if log else "linear" if numbers else "category"}
     if log:
         x_axis |= {"tickvals": sorted({value for _run, value, _y in points}), "tickformat": "~g"}
-        x_axis["ticktext"] = [setting_text(value) for value in x_axis["tickvals"]]
+        x_axis["ticktext"] = [setting_text(setting.name, value) for value in x_axis["tickvals"]]
     elif not numbers:
-        x_axis["range"] = [-0.6, len({setting_text(v) for _run, v, _y in points}) - 0.4]
+        x_axis["range"] = [-0.6, len({setting_text(setting.name, v) for _run, v, _y in points}) - 0.4]
     return framed(traces, setting_title(setting.name, setting.setting), x_axis, f"{setting.name}:{metric}")
 
 

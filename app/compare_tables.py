@@ -8,25 +8,33 @@ import streamlit as st
 
 from app.format import UNKNOWN, number
 from app.metric_words import hint
-from app.results import interval_text, title_text, value_text
+from app.results import interval_text, value_text
 from app.sizes import typed
 from app.state import as_cell
 from app.table import Cell, Column, Row, table, words
-from app.words import _
+from app.words import _, say
 from platform_core.algorithms.registry import algorithms
-from platform_core.jobs.compare import ABSENT, Comparison, Group, Run, SettingRow, best
+from platform_core.jobs.compare import ABSENT, Comparison, Group, Run, SettingRow, best, metric_title
 from platform_core.jobs.spec import Setting
 
 BESIDE_NAMES = 4
 
 
-def setting_text(value: object) -> str:
-    """The value of a setting as people type it; a dash where the kind of job lacks the setting."""
+def setting_text(name: str, value: object) -> str:
+    """The value of a setting as people type it, a kind by its title; a dash where the kind of job lacks the setting."""
     if value is ABSENT:
         return UNKNOWN
+    if name == "kind":
+        return kind_text(str(value))
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     return _("none") if value is None else typed(value)
+
+
+def kind_text(kind: str) -> str:
+    """What a kind of job is called."""
+    known = algorithms().get(kind)
+    return _(known.title) if known is not None else kind
 
 
 def setting_title(name: str, setting: Setting) -> str:
@@ -38,7 +46,7 @@ def group_text(by: str, label: object) -> str:
     """What the runs of a group have in common."""
     if by == "tag" and label is None:
         return _("no tag")
-    return (str(label) if label else _("no group")) if by == "group" else setting_text(label)
+    return (str(label) if label else _("no group")) if by == "group" else setting_text(by, label)
 
 
 def runs_table(shown: Comparison, metrics: Sequence[str], key: str) -> str | None:
@@ -48,12 +56,12 @@ def runs_table(shown: Comparison, metrics: Sequence[str], key: str) -> str | Non
     columns += [
         Column(f"s.{row.name}", setting_title(row.name, row.setting), hint=_(row.setting.help)) for row in settings
     ]
-    columns += [Column(f"m.{name}", title_text(name), kind="value", hint=hint(name)) for name in metrics]
+    columns += [Column(f"m.{name}", metric_title(name, say), kind="value", hint=hint(name)) for name in metrics]
     top = {name: best(shown.runs, name) for name in metrics}
     rows = []
     for at, run in enumerate(shown.runs):
         cells: dict[str, Cell] = {"name": name_cell(run), "state": as_cell(run.job.state)}
-        cells |= {f"s.{row.name}": words(setting_text(row.values[at])) for row in settings}
+        cells |= {f"s.{row.name}": words(setting_text(row.name, row.values[at])) for row in settings}
         cells |= {f"m.{name}": score_cell(run, name, run.job.id in top[name]) for name in metrics}
         rows.append(Row(run.job.id, cells))
     return table(columns, rows, key=key)
@@ -61,8 +69,7 @@ def runs_table(shown: Comparison, metrics: Sequence[str], key: str) -> str | Non
 
 def name_cell(run: Run) -> Cell:
     """The run's name as a link to it."""
-    kind = algorithms().get(run.job.kind)
-    small = " · ".join([_(kind.title) if kind is not None else run.job.kind, run.job.id[-4:], *run.job.tags])
+    small = " · ".join([kind_text(run.job.kind), run.job.id[-4:], *run.job.tags])
     return {"text": run.job.name, "href": f"monitor?job={run.job.id}", "id": run.job.id, "small": small}
 
 
@@ -92,7 +99,7 @@ def setting_matrix(rows: Sequence[SettingRow], runs: Sequence[Run], key: str) ->
     made = []
     for row in rows:
         name = words(setting_title(row.name, row.setting), row.name, _(row.setting.help) if row.setting.help else "")
-        values = {run.job.id: words(setting_text(v)) for run, v in zip(runs, row.values, strict=True)}
+        values = {run.job.id: words(setting_text(row.name, v)) for run, v in zip(runs, row.values, strict=True)}
         made.append(Row(row.name, {"name": name, **values}))
     table(columns, made, key=key)
 
@@ -103,7 +110,7 @@ def equal_settings(rows: Sequence[SettingRow], key: str) -> None:
     made = []
     for row in rows:
         name = words(setting_title(row.name, row.setting), row.name)
-        made.append(Row(row.name, {"name": name, "value": words(setting_text(row.values[0]))}))
+        made.append(Row(row.name, {"name": name, "value": words(setting_text(row.name, row.values[0]))}))
     with st.container(width=760, key=f"{key}.box"):
         table(columns, made, key=key)
 
@@ -118,7 +125,7 @@ def metric_matrix(shown: Comparison, key: str) -> None:
     rows = []
     for name in shown.metrics:
         top = best(shown.runs, name)
-        cells: dict[str, Cell] = {"name": words(title_text(name), "", hint(name))}
+        cells: dict[str, Cell] = {"name": words(metric_title(name, say), "", hint(name))}
         cells |= {run.job.id: score_cell(run, name, run.job.id in top) for run in shown.runs}
         rows.append(Row(name, cells))
     table(columns, rows, key=key)

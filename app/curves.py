@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
-from zlib import crc32
 
 import numpy as np
 import streamlit as st
@@ -16,11 +15,12 @@ from app import address
 from app.curve_axes import BUCKETS, Axis, Ruler, axes, inner_limits, placed, ruler_of, window
 from app.curve_marks import legend, marks_of, signs
 from app.format import number
-from app.live_chart import Line, Sign, line_figure, live_chart, smoothed, zoom_of
+from app.live_chart import HEIGHT, Line, Sign, line_figure, live_chart, smoothed, zoom_of
 from app.metric_words import families, family_title, hint, main_metrics, title, unit
 from app.page import guarded, plain, workspace
 from app.words import _
 from platform_core.jobs import service as jobs
+from platform_core.jobs.looks import Dash, looks
 from platform_core.jobs.store import Job
 from platform_core.metrics.reader import Curve, Reader
 
@@ -30,7 +30,6 @@ SMOOTHING = "0.6"
 PLANNED = ("learning_rate", "epoch", "num_tokens")
 """Metrics without noise: smoothing would only bend them."""
 OTHERS = 40
-DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,6 @@ class Shown:
 def shown_run(job: Job, run: Reader, view: View) -> Shown:
     """A run with its place on the axis of the view."""
     return Shown(job, run, ruler_of(run, view.axis), run.latest())
-
-
-def colour_of(job_id: str) -> int:
-    """A run's place in the list of chart colours, the same on every page."""
-    return crc32(job_id.encode()) % 7
 
 
 def curves(job: Job, path: Path) -> None:
@@ -105,10 +99,9 @@ def main_curve(job: Job, path: Path, key: str) -> None:
             chart([shown_run(job, run, View())], names[0], View(), key)
 
 
-def overlay(shown: Sequence[Job], metric: str, view: View, key: str) -> None:
-    """One metric of several runs in one chart, a colour for each run as on every page. Raises Problem."""
-    with ExitStack() as stack:
-        chart([shown_run(job, open_run(stack, job), view) for job in shown], metric, view, key)
+def overlay(runs: Sequence[tuple[Job, Reader]], metric: str, view: View, key: str, height: int = HEIGHT) -> int:
+    """One metric of several runs in one chart; returns how many of them have it. Raises Problem."""
+    return chart([shown_run(job, run, view) for job, run in runs], metric, view, key, height=height)
 
 
 def open_run(stack: ExitStack, job: Job) -> Reader:
@@ -132,10 +125,11 @@ def others(job: Job) -> list[Job]:
     return [there[one] for one in chosen]
 
 
-def controls(shown: dict[str, list[str]], over: dict[str, str]) -> View:
+def controls(shown: dict[str, list[str]], over: dict[str, str], marks: bool = True) -> View:
     """Families at the left, how to draw at the right; both are part of the page's address."""
     titles = {name: plain(family_title(name)) for name in shown}
-    extras = {"logx": _("Log x"), "clip": _("Cut outliers"), "marks": _("Marks")}
+    extras = {"logx": _("Log x"), "clip": _("Cut outliers")} | ({"marks": _("Marks")} if marks else {})
+    first = ("marks",) if marks else ()
     with st.container(
         horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute", key="curve-controls"
     ):
@@ -143,10 +137,10 @@ def controls(shown: dict[str, list[str]], over: dict[str, str]) -> View:
         with st.container(horizontal=True, vertical_alignment="bottom", width="content", key="curve-view"):
             axis = one_of(_("Over"), "axis", over)
             scale = one_of(_("Scale"), "scale", {"linear": _("Linear"), "log": _("Logarithmic")})
-            address.chosen_many("also", list(extras), ("marks",))
+            address.chosen_many("also", list(extras), first)
             also = st.pills(
                 _("Draw"), list(extras), selection_mode="multi", key="also", format_func=lambda one: extras[one],
-                on_change=address.keep_many, args=("also", ("marks",)),
+                on_change=address.keep_many, args=("also", first),
                 help=_("Cut outliers: the y axis holds all but the outermost 2 %; triangles show what lies beyond."),
             )  # fmt: skip
             address.chosen("smoothing", SMOOTHINGS, SMOOTHING)
@@ -171,11 +165,17 @@ def one_of(label: str, name: str, titles: dict[str, str]) -> str:
     return str(picked or chosen)
 
 
-def chart(runs: Sequence[Shown], name: str, view: View, key: str, drawn: Sequence[Sign] = ()) -> None:
-    """One metric of one run or of several: newest value, band where points are summed up, exact where zoomed."""
-    lines, bad, x_title = [], 0, _("step")
+def chart(
+    runs: Sequence[Shown], name: str, view: View, key: str, drawn: Sequence[Sign] = (), height: int = HEIGHT
+) -> int:
+    """One metric of one run or of several: newest value, band where points are summed up, exact where zoomed.
+
+    Returns how many runs have a line.
+    """
+    lines, bad, x_title, look = [], 0, _("step"), looks([one.job.id for one in runs])
+    longest = max((one.ruler for one in runs if one.ruler is not None), key=lambda r: r.scale, default=None)
     for one in runs:
-        ruler = one.ruler
+        ruler = one.ruler and longest and replace(one.ruler, scale=longest.scale, unit=longest.unit)
         if view.axis != "step" and ruler is None:
             continue  # a run without tokens or epochs has no place on that axis
         curve = read_curve(one.run, name, window(zoom_of(key), view.axis_name, ruler))
@@ -183,8 +183,7 @@ def chart(runs: Sequence[Shown], name: str, view: View, key: str, drawn: Sequenc
             continue
         x_title = ruler.unit if ruler is not None else x_title
         bad += int(curve.bad.sum())
-        lines.append(line_of(one.job, name, curve, view, ruler, len(runs) > 1))
-    lines = distinct(lines)
+        lines.append(line_of(one.job, name, curve, view, ruler, look[one.job.id], len(runs) > 1))
     latest = runs[0].latest.get(name) if runs else None
     newest = number(latest[1]) if latest is not None and len(runs) == 1 else ""
     limits = inner_limits([line.y for line in lines], view.log) if view.clip else None
@@ -192,38 +191,33 @@ def chart(runs: Sequence[Shown], name: str, view: View, key: str, drawn: Sequenc
         title(name),
         line_figure(
             lines, x_title=x_title, axis=view.axis_name, log=view.log, revision=key, log_x=view.log_x, limits=limits,
-            signs=drawn,
+            signs=drawn, named=len(runs) > 1,
         ),
         key=key,
         value=" ".join(part for part in (newest, unit(name)) if part),
         note=_("{n} not finite", n=number(bad)) if bad else "",
         hint=hint(name),
         span=span(lines),
+        height=height,
     )  # fmt: skip
+    return len(lines)
 
 
-def line_of(job: Job, name: str, curve: Curve, view: View, ruler: Ruler | None, many: bool) -> Line:
+def line_of(
+    job: Job, name: str, curve: Curve, view: View, ruler: Ruler | None, look: tuple[int, Dash], many: bool
+) -> Line:
     """A curve as it is drawn; among several runs under the run's name and without its band."""
     smooth = view.smoothing and len(curve.steps) > 2 and name not in PLANNED
     return Line(
         x=curve.steps if ruler is None else placed(curve.steps, ruler),
         y=curve.mean,
         name=job.name[:60] if many else title(name),
-        colour=colour_of(job.id),
+        colour=look[0],
+        dash=look[1],
         low=None if curve.exact else curve.minimum,
         high=None if curve.exact else curve.maximum,
         smooth=smoothed(curve.mean, view.smoothing) if smooth else None,
     )
-
-
-def distinct(lines: Sequence[Line]) -> list[Line]:
-    """Lines of the same colour get different dashes."""
-    seen: dict[int, int] = {}
-    made = []
-    for line in lines:
-        at = seen[line.colour] = seen.get(line.colour, -1) + 1
-        made.append(replace(line, dash=DASHES[at % len(DASHES)]))
-    return made
 
 
 def span(lines: Sequence[Line]) -> str:

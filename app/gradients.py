@@ -9,11 +9,11 @@ import numpy as np
 import streamlit as st
 
 from app import address
-from app.curves import colour_of
 from app.format import number
 from app.live_chart import heat_figure, live_chart, packed
 from app.page import guarded, plain
 from app.words import _, language, say
+from platform_core.jobs.looks import colour_of
 from platform_core.jobs.store import Job
 from platform_core.metrics.gradients import LEAST_STEPS, Norms, Verdict, judge, read_norms
 from platform_core.metrics.reader import Reader

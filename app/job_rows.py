@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from app.curves import colour_of
 from app.format import ago, duration, moment, number
 from app.job_status import steps
 from app.metric_words import title
@@ -11,6 +10,7 @@ from app.table import Cell, Column, Row, words
 from app.words import _
 from platform_core.algorithms.registry import algorithms
 from platform_core.clock import now
+from platform_core.jobs.looks import colour_of
 from platform_core.jobs.progress import headline, seconds_left, seconds_taken
 from platform_core.jobs.store import Job
 

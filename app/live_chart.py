@@ -126,19 +126,23 @@ def line_figure(
     log_x: bool = False,
     limits: tuple[float, float] | None = None,
     signs: Sequence[Sign] = (),
+    named: bool = False,
 ) -> dict[str, Any]:
     """Curves over one x axis; zoom is kept as long as `revision`, the axes and `limits` being given stay.
+
+    `named` says which run a line belongs to also where there is only one.
 
     `limits` of y: what lies beyond is marked by a triangle at the edge. Signs are drawn by live_chart.js.
     Names are escaped, since Plotly reads tags in its texts.
     """
-    data = [trace for line in lines for trace in _traces(line, legend=len(lines) > 1)]
+    named = named or len(lines) > 1
+    data = [trace for line in lines for trace in _traces(line, legend=named)]
     if limits is not None:
         data += [trace for line in lines for trace in _beyond(line, limits)]
     layout: dict[str, Any] = {
         "margin": {"l": 44, "r": 12, "t": 18 if signs else 6, "b": 34},
         "hovermode": "x unified",
-        "showlegend": len(lines) > 1,
+        "showlegend": named,
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         "uirevision": f"{revision}:{axis}:{log}:{log_x}:{limits is not None}",
         "xaxis": {"title": {"text": x_title, "standoff": 6}, "showgrid": False, "nticks": 6, "hoverformat": ",.2~f"},

@@ -13,7 +13,6 @@ from typing import Any
 
 import streamlit as st
 
-from app.curves import colour_of
 from app.format import duration, moment
 from app.words import _, say
 from platform_core.algorithms.registry import algorithms
@@ -21,6 +20,7 @@ from platform_core.clock import now
 from platform_core.durations import coarse
 from platform_core.hosts.devices import Gpu
 from platform_core.jobs.line import Entry, Runs
+from platform_core.jobs.looks import colour_of
 from platform_core.jobs.ordering import View
 from platform_core.jobs.priority import PRIORITIES, TITLES, priority_of
 from platform_core.jobs.waiting import Wait, seconds_left

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import address
 from app.compare_charts import group_figure, scatter_figure
+from app.compare_curves import compare_curves, pick
 from app.compare_tables import equal_settings, group_table, metric_matrix, runs_table, setting_matrix, setting_title
-from app.curves import colour_of
 from app.format import number
-from app.live_chart import Line, line_figure, live_chart
-from app.metric_words import main_metrics, title
+from app.live_chart import live_chart
 from app.page import Door, empty_state, go, guarded, header, plain, workspace
 from app.report_links import report_menu
-from app.results import title_text
 from app.words import _, say
 from platform_core.jobs import service as jobs
-from platform_core.jobs.compare import MOST, Comparison, compare, grouped
+from platform_core.jobs.compare import MOST, Comparison, compare, grouped, metric_title
 from platform_core.jobs.states import LIVE
-from platform_core.jobs.store import Job
-from platform_core.metrics.reader import Reader
 
 EVERY = 5.0
 RUNS, SEEN = "compare.runs", "compare.address"
 OFFERED = 200
 NEXT_TO_NAMES = 2
-BUCKETS = 300
 
 
 def asked() -> list[str]:
@@ -68,7 +62,7 @@ def material() -> None:
             go("monitor", job=opened)
         folded(shown)
     with guarded():
-        curves(shown)
+        compare_curves(shown)
     if not metrics:
         st.caption(_("No run has a number yet: points and groups come with the first one."))
         return
@@ -95,57 +89,16 @@ def folded(shown: Comparison) -> None:
             metric_matrix(shown, key="compare.numbers.table")
 
 
-def curves(shown: Comparison) -> None:
-    """One metric of all runs in one chart."""
-    st.subheader(_("Curves"), anchor=False)
-    names: dict[str, None] = {}
-    readers: list[tuple[Job, Reader]] = []
-    try:
-        for run in shown.runs:
-            with guarded():
-                reader = Reader(jobs.metrics_file(workspace(), run.job))
-                readers.append((run.job, reader))
-                there = reader.names()
-                names |= dict.fromkeys([*main_metrics(run.job.kind, there), *there])
-        if not names:
-            st.caption(_("No curve yet: the first point comes with the first step that is reported."))
-            return
-        ordered = list(names)
-        default = ordered[0]
-        address.chosen("metric", ordered, default)
-        metric = st.selectbox(
-            _("Metric"), ordered, key="metric", format_func=title, on_change=address.keep, args=("metric", default),
-            width=320,
-        )  # fmt: skip
-        lines = []
-        for job, reader in readers:
-            curve = reader.curve(metric, BUCKETS)
-            if len(curve.steps):
-                lines.append(Line(curve.steps, curve.mean, name=job.name[:40], colour=colour_of(job.id)))
-    finally:
-        for _job, reader in readers:
-            reader.close()
-    without = len(shown.runs) - len(lines)
-    live_chart(
-        title(metric),
-        line_figure(lines, x_title=_("step"), revision=metric),
-        key=f"compare.curve.{metric}",
-        height=340,
-    )
-    if without:
-        st.caption(_("{n} runs have no such curve.", n=number(without)))
-
-
 def scatter(shown: Comparison) -> None:
     """Any setting against any metric."""
     st.subheader(_("Setting against metric"), anchor=False)
     rows = {row.name: row for row in [*shown.different, *shown.equal]}
     with st.container(horizontal=True, key="compare.scatter.choice"):
-        name = select(_("Setting"), "x", list(rows), lambda n: setting_title(n, rows[n].setting))
-        metric = select(_("Metric"), "y", shown.metrics, title_text)
+        name = pick(_("Setting"), "x", {n: setting_title(n, row.setting) for n, row in rows.items()})
+        metric = pick(_("Metric"), "y", {n: metric_title(n, say) for n in shown.metrics})
     figure = scatter_figure(shown.runs, rows[name], metric)
     without = len(shown.runs) - len(figure["data"])
-    live_chart(title_text(metric), figure, key=f"compare.scatter.{name}.{metric}", height=320)
+    live_chart(metric_title(metric, say), figure, key=f"compare.scatter.{name}.{metric}", height=320)
     if without:
         st.caption(_("{n} runs lack one of the two.", n=number(without)))
 
@@ -157,22 +110,13 @@ def groups(shown: Comparison) -> None:
     titles = {"tag": _("Tag"), "group": _("Group")} | {n: setting_title(n, r.setting) for n, r in rows.items()}
     first = next((r.name for r in shown.different if r.name != "seed"), "kind")
     with st.container(horizontal=True, key="compare.group.choice"):
-        by = select(_("Group by"), "by", [first, *(n for n in titles if n != first)], titles.__getitem__)
-        metric = select(_("Metric"), "of", shown.metrics, title_text)
+        by = pick(_("Group by"), "by", {first: titles[first]} | titles)
+        metric = pick(_("Metric"), "of", {n: metric_title(n, say) for n in shown.metrics})
     found = grouped(shown, by, metric)
     figure = group_figure(by, titles[by], found, metric)
-    live_chart(title_text(metric), figure, key=f"compare.groups.{by}.{metric}", height=320)
+    live_chart(metric_title(metric, say), figure, key=f"compare.groups.{by}.{metric}", height=320)
     st.caption(_("Mean ± standard deviation between runs; pale: the runs."))
     group_table(by, metric, found, key="compare.groups.table")
-
-
-def select(label: str, name: str, options: list[str], say_option: object) -> str:
-    """A choice of one from many, the first by default, kept in the address as `name`."""
-    address.chosen(name, options, options[0])
-    picked = st.selectbox(
-        label, options, key=name, format_func=say_option, on_change=address.keep, args=(name, options[0])
-    )  # type: ignore[call-overload]
-    return str(picked)
 
 
 def page() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,11 @@ import numpy as np
 from platform_core.algorithms.registry import algorithms
 from platform_core.database.engine import reading
 from platform_core.errors import Problem, Text, text
-from platform_core.evaluation.scores import Score, better, scores
+from platform_core.evaluation.scores import SHARES, Score, better, scores
 from platform_core.jobs import service, store
 from platform_core.jobs.spec import Setting, setting_of
 from platform_core.jobs.store import Job
+from platform_core.metrics.meanings import title
 from platform_core.workspace.service import Workspace
 
 MOST = 20
@@ -62,7 +63,10 @@ class SettingRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs in the order asked for, settings that differ, those that are equal, metrics, a sentence for what is left out."""
+    """Runs in the order asked for, settings that differ, those that are equal, metrics.
+
+    `left_out` holds a sentence for each run that was asked for and is not there.
+    """
 
     runs: list[Run]
     different: list[SettingRow]
@@ -124,6 +128,14 @@ def metrics_of(runs: Sequence[Run]) -> list[str]:
     return sorted(names, key=rank)
 
 
+def metric_title(name: str, say: Callable[[Text | str], str]) -> str:
+    """What a number is called: a part of a score with its category, one of several datasets with the dataset."""
+    whole, dot, dataset = name.partition(" · ")
+    stem, slash, category = whole.partition("/")
+    parts = [say(title(stem)), category] if slash and stem in SHARES else [say(title(whole))]
+    return " · ".join([*parts, dataset] if dot else parts)
+
+
 def best(runs: Sequence[Run], metric: str) -> list[str]:
     """Ids of the runs with the best value.
 
@@ -142,17 +154,22 @@ def best(runs: Sequence[Run], metric: str) -> list[str]:
     return [job_id for job_id, value in values.items() if value == top]
 
 
-def grouped(comparison: Comparison, by: str, metric: str) -> list[Group]:
+def groups_of(runs: Sequence[Run], by: str) -> list[tuple[Any, list[Run]]]:
     """Runs that share a setting's value, a tag (`tag`, a run counts under each of its tags) or a group (`group`)."""
     members: dict[str, tuple[Any, list[Run]]] = {}
-    for run in comparison.runs:
+    for run in runs:
         labels: list[Any] = list(run.job.tags) or [None]
         if by != "tag":
             labels = [run.job.group_name if by == "group" else _of(run.job, by)]
         for label in labels:
             members.setdefault(repr(label), (label, []))[1].append(run)
+    return list(members.values())
+
+
+def grouped(comparison: Comparison, by: str, metric: str) -> list[Group]:
+    """Mean and spread of a metric in each group of `groups_of`."""
     groups = []
-    for label, runs in members.values():
+    for label, runs in groups_of(comparison.runs, by):
         values = [v for run in runs if (v := run.value(metric)) is not None]
         mean = float(np.mean(values)) if values else None
         spread = float(np.std(values, ddof=1)) if len(values) > 1 else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from platform_core.reports.parts import Chart, Document, Facts, Grid, Part, Prose, scale_of
+from platform_core.reports.parts import STROKES, Chart, Document, Facts, Grid, Line, Part, Prose, scale_of
 
 WIDTH, HEIGHT = 640.0, 220.0
 LEFT, TOP, BOTTOM = 64.0, 10.0, 34.0
@@ -80,17 +80,23 @@ def _chart(part: Chart, at: int) -> str:
             if len(points) == 1:
                 marks.append(f'<circle cx="{points[0][0]:.1f}" cy="{points[0][1]:.1f}" r="3" style="fill:{colour}"/>')
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-            marks.append(f'<polyline class="curve" style="stroke:{colour}" points="{path}"/>')
+            marks.append(f'<polyline class="curve" style="{_stroke(line)}" points="{path}"/>')
     box = f"{-LEFT:g} {-TOP:g} {WIDTH + LEFT + 12:g} {HEIGHT + TOP + BOTTOM:g}"
     key = "".join(
-        f'<li dir="auto"><i style="background:var(--c{line.colour % 7})"></i>{_text(line.name)}</li>'
+        f'<li dir="auto"><svg class="stroke" viewBox="0 0 24 4" aria-hidden="true"><line class="curve" x1="0" x2="24"'
+        f' y1="2" y2="2" style="{_stroke(line)}"/></svg>{_text(line.name)}</li>'
         for line in part.lines
     )
-    key = f'<ul class="key">{key}</ul>' if len(part.lines) > 1 else ""
+    key = f'<ul class="key">{key}</ul>' if part.named else ""
     return (
         f'<figure>{key}<svg viewBox="{box}" role="img" aria-labelledby="chart-{at}">'
         f'<title id="chart-{at}">{_text(part.title)}</title>{"".join(marks)}</svg></figure>'
     )
+
+
+def _stroke(line: Line) -> str:
+    dash = " ".join(map(str, STROKES[line.dash])) or "none"
+    return f"stroke:var(--c{line.colour % 7});stroke-dasharray:{dash}"
 
 
 def _text(value: str) -> str:

@@ -11,17 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from platform_core.errors import Text
+from platform_core.jobs.looks import Dash
 
-COLOURS = ("#0072b2", "#d55e00", "#008f68", "#b8578f", "#a87400", "#2b88bd", "#6b6b6b")
+INKS = ("#0072b2", "#d55e00", "#008f68", "#b8578f", "#a87400", "#2b88bd", "#6b6b6b")
 """Okabe and Ito's, in the order and lightness of the pages' light theme; each has 3:1 on white."""
+STROKES: dict[Dash, tuple[int, ...]] = {"solid": (), "dash": (7, 4), "dot": (2, 3), "dashdot": (7, 3, 2, 3)}
+"""Lengths of strokes and gaps, in points."""
 
 
 @dataclass(frozen=True)
 class Voice:
-    """How a report speaks: `say` translates a sentence, `title` names a metric."""
+    """How a report speaks: `say` translates a sentence."""
 
     say: Callable[[Text | str], str] = str
-    title: Callable[[str], str] = str
     lang: str = "en"
 
 
@@ -46,20 +48,22 @@ class Grid:
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: arrays of equal length; `colour` is a place in `COLOURS`."""
+    """One curve: arrays of equal length; `colour` is a place in `INKS`."""
 
     name: str
     colour: int
+    dash: Dash
     x: NDArray[Any]
     y: NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves over steps."""
+    """Curves over steps; `named` when it has to be said which run a line belongs to."""
 
     title: str
     lines: list[Line]
+    named: bool
 
 
 @dataclass(frozen=True)

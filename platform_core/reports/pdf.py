@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 from xml.sax.saxutils import escape
 
-from platform_core.reports.parts import COLOURS, Chart, Document, Facts, Grid, scale_of
+from platform_core.reports.parts import INKS, STROKES, Chart, Document, Facts, Grid, scale_of
 
 INK, SOFT, RULE, SHADE = "#1b1f24", "#5b6472", "#d5d9e0", "#f5f6f8"
 HEIGHT = 130.0
@@ -118,11 +118,11 @@ def _table(
 
 
 def _chart(part: Chart, width: float) -> list[Any]:
-    from reportlab.graphics.shapes import Circle, Drawing, PolyLine, Rect, String
+    from reportlab.graphics.shapes import Circle, Drawing, PolyLine, String
     from reportlab.graphics.shapes import Line as Stroke
     from reportlab.lib.colors import HexColor
 
-    left, below, keys = 52.0, 20.0, part.lines if len(part.lines) > 1 else []
+    left, below, keys = 52.0, 20.0, part.lines if part.named else []
     scale = scale_of(part, width - left - 10, HEIGHT)
     if scale is None:
         return []
@@ -137,53 +137,57 @@ def _chart(part: Chart, width: float) -> list[Any]:
     for x, label in scale.ticks_x():
         drawing.add(String(left + x, below - 11, label, textAnchor="middle", fontName="Helvetica", **small))
     for line in part.lines:
-        colour = HexColor(COLOURS[line.colour % len(COLOURS)])
+        colour = HexColor(INKS[line.colour % len(INKS)])
         for points in scale.place(line):
             placed = [v for x, y in points for v in (left + x, below + HEIGHT - y)]
             if len(points) == 1:
                 drawing.add(Circle(placed[0], placed[1], 2, fillColor=colour, strokeColor=None))
             else:
-                drawing.add(PolyLine(placed, strokeColor=colour, strokeWidth=1.1, strokeLineJoin=1))
+                dash = list(STROKES[line.dash]) or None
+                drawing.add(
+                    PolyLine(placed, strokeColor=colour, strokeWidth=1.1, strokeLineJoin=1, strokeDashArray=dash)
+                )
     for at, line in enumerate(keys):
         x, y = left + (at % 2) * scale.width / 2, below + HEIGHT + above - 12.0 * (at // 2) - 4
-        drawing.add(Rect(x, y, 10, 2, fillColor=HexColor(COLOURS[line.colour % len(COLOURS)]), strokeColor=None))
+        ink, dash = HexColor(INKS[line.colour % len(INKS)]), list(STROKES[line.dash]) or None
+        drawing.add(Stroke(x, y + 1, x + 20, y + 1, strokeColor=ink, strokeWidth=1.6, strokeDashArray=dash))
         name = _shown(line.name[:40])
-        drawing.add(String(x + 14, y - 2, name, fontName=_font(name), **small))
+        drawing.add(String(x + 24, y - 2, name, fontName=_font(name), **small))
     return [drawing]
 
 
 def _shown(text: str) -> str:
-    """Text without what a PDF's fonts can't hold: control and steering characters, lone surrogates, other planes."""
-    kept = "".join(
-        c if c >= " " and c not in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069" else " " for c in text
-    )
-    return "".join(c if ord(c) < 0x10000 and not 0xD800 <= ord(c) < 0xE000 else "\ufffd" for c in kept)
+    """Text as a PDF's fonts can hold it: steering characters left out, what no font has as its escape."""
+    spaced = "".join(c if c >= " " else " " for c in text if c not in STEERING)
+    return "".join(c if _latin(c) or _chinese(c) else _escape(c) for c in spaced)
+
+
+def _escape(char: str) -> str:
+    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
 
 
 def _font(text: str) -> str:
     return "Helvetica" if _latin(text) else "STSong-Light"
 
 
-def _latin(text: str) -> bool:
-    try:
-        text.encode("cp1252")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _marked(text: str) -> str:
     """Escaped for reportlab's markup; whole in the Chinese font where Latin does not do: widths are right then."""
     shown = _shown(text)
-    if _latin(shown):
-        return escape(shown)
-    held = "".join(c if _latin(c) or _chinese(c) else "\u25a1" for c in shown)
-    return f'<font name="STSong-Light">{escape(held)}</font>'
+    held = escape(shown)
+    return held if _latin(shown) else f'<font name="STSong-Light">{held}</font>'
+
+
+def _latin(text: str) -> bool:
+    return _fits(text, "cp1252")
 
 
 def _chinese(char: str) -> bool:
+    return _fits(char, "gbk")
+
+
+def _fits(text: str, encoding: str) -> bool:
     try:
-        char.encode("gbk")
+        text.encode(encoding)
     except UnicodeEncodeError:
         return False
     return True

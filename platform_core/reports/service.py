@@ -15,14 +15,17 @@ from platform_core.environment.software import lathe_version
 from platform_core.errors import Problem, text
 from platform_core.evaluation.scores import Score
 from platform_core.jobs import document, service
-from platform_core.jobs.compare import ABSENT, Comparison, Run, best, compare
+from platform_core.jobs.compare import ABSENT, Comparison, Run, best, compare, metric_title
+from platform_core.jobs.looks import looks
 from platform_core.jobs.progress import seconds_taken
+from platform_core.jobs.spec import Setting
 from platform_core.jobs.states import word
 from platform_core.jobs.store import Job
+from platform_core.metrics.meanings import MEANINGS
 from platform_core.metrics.reader import Reader
 from platform_core.reports import csv
 from platform_core.reports.html import to_html
-from platform_core.reports.parts import COLOURS, Chart, Document, Facts, Grid, Line, Part, Prose, Voice
+from platform_core.reports.parts import Chart, Document, Facts, Grid, Line, Part, Prose, Voice
 from platform_core.reports.pdf import to_pdf
 from platform_core.workspace.service import Workspace
 
@@ -55,7 +58,7 @@ def build(workspace: Workspace, shown: Comparison, voice: Voice) -> Document:
         parts = [*facts(job, voice), *_alerts(workspace, job, voice), _numbers(shown, voice)]
         parts += [*charts(workspace, jobs, voice), _settings(shown, voice), *_samples(workspace, job, voice)]
         parts += [*_history(workspace, job, voice), *_making(workspace, job, voice)]
-        return Document(job.name, f"{_kind(job, voice)} · {job.id}", footer, voice.lang, _filled(parts))
+        return Document(job.name, f"{_kind(job.kind, voice)} · {job.id}", footer, voice.lang, _filled(parts))
     title = say(text("{n} runs compared", n=len(jobs)))
     parts = [_overview(shown, voice), _differences(shown, voice), _numbers(shown, voice)]
     parts += [*charts(workspace, jobs, voice), _settings(shown, voice)]
@@ -90,16 +93,18 @@ def charts(workspace: Workspace, jobs: Sequence[Job], voice: Voice) -> list[Part
     """Curves of the metrics that matter for the jobs' kinds, all runs in one chart each."""
     lines: dict[str, list[Line]] = {}
     known = algorithms()
-    for at, job in enumerate(jobs):
+    look = looks([job.id for job in jobs])
+    for job in jobs:
         with Reader(service.metrics_file(workspace, job)) as run:
             there = run.names()
             main = [m for m in (known[job.kind].metrics if job.kind in known else ()) if m in there] or there
             for name in main[:CHARTS]:
                 curve = run.curve(name, BUCKETS)
                 if len(curve.steps) > 1:
-                    lines.setdefault(name, []).append(Line(job.name[:60], at % len(COLOURS), curve.steps, curve.mean))
+                    lines.setdefault(name, []).append(Line(job.name[:60], *look[job.id], curve.steps, curve.mean))
     over = voice.say(text("over steps"))
-    return [Chart(f"{voice.title(name)}, {over}", found) for name, found in list(lines.items())[:CHARTS]]
+    many = len(jobs) > 1
+    return [Chart(f"{_titled(name, voice)}, {over}", found, many) for name, found in list(lines.items())[:CHARTS]]
 
 
 def shown_score(score: Score) -> str:
@@ -120,15 +125,26 @@ def moment(time: float | None) -> str:
     return "" if time is None else datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _value(value: object, voice: Voice) -> str:
+def _titled(metric: str, voice: Voice) -> str:
+    known = MEANINGS.get(metric)
+    return metric_title(metric, voice.say) + (f" ({voice.say(known.unit)})" if known is not None and known.unit else "")
+
+
+def _value(name: str, value: object, voice: Voice) -> str:
     if value is ABSENT:
         return "–"
+    if name == "kind":
+        return _kind(str(value), voice)
     return voice.say(text("none")) if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
-def _kind(job: Job, voice: Voice) -> str:
-    known = algorithms().get(job.kind)
-    return voice.say(known.title) if known is not None else job.kind
+def _setting(setting: Setting, voice: Voice) -> str:
+    return voice.say(setting.title) + (f" ({voice.say(setting.unit)})" if setting.unit else "")
+
+
+def _kind(kind: str, voice: Voice) -> str:
+    known = algorithms().get(kind)
+    return voice.say(known.title) if known is not None else kind
 
 
 def _overview(shown: Comparison, voice: Voice) -> Part:
@@ -149,12 +165,12 @@ def _overview(shown: Comparison, voice: Voice) -> Part:
 
 def _differences(shown: Comparison, voice: Voice) -> Part:
     headings = [voice.say(text("Setting")), *(_short(run.job) for run in shown.runs)]
-    rows = [[voice.say(r.setting.title), *(_value(v, voice) for v in r.values)] for r in shown.different]
+    rows = [[_setting(r.setting, voice), *(_value(r.name, v, voice) for v in r.values)] for r in shown.different]
     return Grid(voice.say(text("Settings that differ")), headings, rows)
 
 
 def _settings(shown: Comparison, voice: Voice) -> Part:
-    rows = [[voice.say(r.setting.title), r.name, _value(r.values[0], voice)] for r in shown.equal]
+    rows = [[_setting(r.setting, voice), r.name, _value(r.name, r.values[0], voice)] for r in shown.equal]
     one = len(shown.runs) == 1
     title = voice.say(text("Settings") if one else text("Settings that are equal"))
     headings = [voice.say(text("Setting")), voice.say(text("Name")), voice.say(text("Value"))]
@@ -166,7 +182,7 @@ def _numbers(shown: Comparison, voice: Voice) -> Part:
     for at, name in enumerate(shown.metrics):
         top = best(shown.runs, name)
         strong |= {(at, i + 1) for i, run in enumerate(shown.runs) if run.job.id in top}
-        rows.append([voice.title(name), *(_score(run, name) for run in shown.runs)])
+        rows.append([_titled(name, voice), *(_score(run, name) for run in shown.runs)])
     single = len(shown.runs) == 1
     headings = [voice.say(text("Metric"))]
     headings += [voice.say(text("Value"))] if single else [_short(run.job) for run in shown.runs]

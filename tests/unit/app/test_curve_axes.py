@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app import curve_axes, curves
+from app import curve_axes
 from app.live_chart import Line, Sign, Zoom, line_figure
+from platform_core.jobs.looks import colour_of, looks
 from platform_core.metrics.marks import Mark, bounded, told
 from platform_core.metrics.reader import Reader
 from platform_core.metrics.writer import Writer
@@ -43,11 +44,12 @@ def test_an_outlier_is_cut_and_marked_at_the_edge(log: bool) -> None:
     assert curve_axes.inner_limits([np.ones(50)], log) is None
 
 
-def test_runs_of_one_colour_have_different_dashes() -> None:
-    x = np.arange(3)
-    assert [line.dash for line in curves.distinct([Line(x, x), Line(x, x), Line(x, x, colour=1)])] == [
-        "solid", "dash", "solid"
-    ]  # fmt: skip
+def test_runs_of_a_chart_look_different_and_the_first_keeps_its_own_colour() -> None:
+    ids = [f"run{at}" for at in range(20)]
+    found = looks(ids)
+    assert found[ids[0]] == (colour_of(ids[0]), "solid")
+    assert len(set(found.values())) == len(ids)
+    assert {dash for _colour, dash in list(found.values())[:7]} == {"solid"}
 
 
 def test_what_a_mark_says_is_not_read_as_tags() -> None:
