@@ -61,13 +61,13 @@ def row(check: Check) -> dict[str, dict[str, str] | None]:
 def disk(found: Disk) -> None:
     """The workspace's disk as a ring: what the workspace holds, what others do, what is free."""
     place = workspace()
-    folders = {
-        _("Jobs"): place.jobs,
-        _("Models"): place.models,
-        _("Datasets"): place.datasets,
-        _("Trash"): place.trash,
-    }
-    sizes = [(name, folder_size(path)) for name, path in folders.items()]
+    deleted = folder_size(place.trash_of_jobs)
+    sizes = [
+        (_("Jobs"), folder_size(place.jobs) - deleted),
+        (_("Models"), folder_size(place.models)),
+        (_("Datasets"), folder_size(place.datasets)),
+        (_("Trash"), folder_size(place.trash) + deleted),
+    ]
     other = max(found.total - found.free - sum(size for _name, size in sizes), 0)
     parts = [Part(name, size / found.total, bytes_text(size)) for name, size in sizes]
     parts.append(Part(_("Everything else"), other / found.total, bytes_text(other), grey=0.5))

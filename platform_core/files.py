@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -47,15 +48,17 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def sync_file(path: Path) -> None:
+    """Make what was written to a file survive a power cut; of a link nothing is written."""
+    if not path.is_symlink():
+        sync_folder(path)
+
+
 def sync_tree(folder: Path) -> None:
     """fsync every file and folder below `folder`."""
     for root, _, names in os.walk(folder):
         for name in names:
-            fd = os.open(os.path.join(root, name), os.O_RDONLY)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            sync_file(Path(root, name))
         sync_folder(Path(root))
 
 
@@ -73,22 +76,58 @@ def publish(part: Path, target: Path) -> None:
 
 
 def remove_whole(folder: Path) -> None:
-    """Delete a folder so that a reader sees all of it or nothing, also when we are killed half-way."""
+    """Delete a folder or file so that a reader sees all of it or nothing, also when we are killed half-way."""
     old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.old")
     try:
         folder.replace(old)
     except FileNotFoundError:
         return
-    shutil.rmtree(old, ignore_errors=True)
+    if old.is_dir() and not old.is_symlink():
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        old.unlink(missing_ok=True)
+
+
+def move_whole(source: Path, target: Path) -> None:
+    """Rename a file or folder, also to another disk: there it is copied, and seen only when whole. Raises OSError.
+
+    When we are killed half-way both are there, each whole, and moving again ends it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_over(source, target)
+    sync_folder(target.parent)
+    sync_folder(source.parent)
+
+
+def _copy_over(source: Path, target: Path) -> None:
+    part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        if source.is_dir() and not source.is_symlink():
+            shutil.copytree(source, part, symlinks=True)
+            publish(part, target)
+        else:
+            shutil.copy2(source, part, follow_symlinks=False)
+            sync_file(part)
+            part.replace(target)
+    except BaseException:
+        remove_whole(part)
+        raise
+    sync_folder(target.parent)  # before the only other copy goes
+    remove_whole(source)
 
 
 def folder_size(folder: Path) -> int:
-    """Bytes of all files below `folder`; files that vanish meanwhile count nothing."""
+    """Bytes of disk that all files below `folder` take, holes left out; files that vanish meanwhile take nothing."""
     total = 0
     for root, _, names in os.walk(folder):
         for name in names:
             try:
-                total += os.lstat(os.path.join(root, name)).st_size
+                total += os.lstat(os.path.join(root, name)).st_blocks * 512
             except OSError:
                 continue
     return total

@@ -16,6 +16,7 @@ from platform_core.clock import now
 from platform_core.database.engine import reading
 from platform_core.database.tables import jobs
 from platform_core.ids import is_id
+from platform_core.jobs import trash
 from platform_core.jobs.states import ACTIVE
 from platform_core.workspace.service import Workspace
 
@@ -77,9 +78,7 @@ class Sweeper:
     def _put_into_trash(self, folder: Path) -> None:
         if _age(folder) < OLD:
             return
-        target = self.workspace.trash / "orphans" / f"{folder.name}.{int(now())}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder.replace(target)
+        target = trash.put(self.workspace, folder, "orphans")
         log.warning("%s has no row in the database: moved to %s", folder, target)
 
 

@@ -271,13 +271,11 @@ def delete(home: Path, name: str) -> TrashEntry:
     }
     files.write_json(place / ENTRY, {**data, "from": str(info.path.relative_to(home))})
     try:
-        info.path.rename(place / name)
+        files.move_whole(info.path, place / name)
     except FileNotFoundError:
         (place / ENTRY).unlink()
         place.rmdir()
         raise Problem("“{name}” was just deleted by someone else.", name=name) from None
-    files.sync_folder(place)
-    files.sync_folder(info.path.parent)
     return entry
 
 
@@ -312,7 +310,7 @@ def restore(home: Path, entry_id: str) -> DatasetInfo:
             name=entry.name,
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    (place / entry.name).rename(target)
+    files.move_whole(place / entry.name, target)
     (place / ENTRY).unlink()
     place.rmdir()
     files.sync_folder(target.parent)

@@ -22,7 +22,7 @@ from platform_core.environment.machine import usable_cores
 from platform_core.errors import Problem, text
 from platform_core.files import read_json, write_json, write_whole
 from platform_core.ids import is_id, new_id
-from platform_core.jobs import document, store
+from platform_core.jobs import document, store, trash
 from platform_core.jobs.capacity import gpus_here
 from platform_core.jobs.check import check
 from platform_core.jobs.estimate import asks
@@ -265,23 +265,21 @@ def delete(workspace: Workspace, job_id: str, actor: str = "") -> Job:
         if now_there.state == "queued":
             store.change_state(connection, job.id, ("queued",), "pending", actor or current_user())
         store.update_job(connection, job.id, deleted_at=at)
-        folder, target = workspace.job_folder(job.id), workspace.trash / "jobs" / job.id
+        folder = workspace.job_folder(job.id)
         if folder.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            folder.replace(target)
+            trash.put(workspace, folder)
     return job
 
 
 def restore(workspace: Workspace, job_id: str) -> Job:
     """Take a job out of the trash again."""
-    with writing(workspace.engine) as connection:
+    with reading(workspace.engine) as connection:
         job = store.get_job(connection, job_id)
         if job is None:
             raise Problem("There is no job {id} in the trash.", id=job_id)
+    trash.take_back(workspace, job.id)  # in no transaction: from another disk, many gigabytes may have to be copied
+    with writing(workspace.engine) as connection:
         store.update_job(connection, job.id, deleted_at=None)
-        source, folder = workspace.trash / "jobs" / job.id, workspace.job_folder(job.id)
-        if source.exists() and not folder.exists():
-            source.replace(folder)
     return get(workspace, job_id)
 
 

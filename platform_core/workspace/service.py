@@ -44,6 +44,11 @@ class Workspace:
     def job_folder(self, job_id: str) -> Path:
         return self.jobs / job_id
 
+    @property
+    def trash_of_jobs(self) -> Path:
+        """The trash for what can't be renamed into `trash`: `jobs` may be on another disk, by a mount or a link."""
+        return self.jobs / ".trash"
+
 
 def open_workspace(home: Path | None = None, busy_seconds: float = 30.0) -> Workspace:
     """Open the workspace at `home` (default `PLATFORM_HOME`), made or migrated when needed.

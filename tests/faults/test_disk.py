@@ -9,7 +9,8 @@ from threading import Event
 
 import pytest
 
-from platform_core.jobs import processes, service
+from platform_core import files
+from platform_core.jobs import processes, service, trash
 from tests.integration.supervisor.stage import Stage
 
 from .truth import truth
@@ -78,3 +79,49 @@ def test_a_full_disk_at_metric_and_log_writes_loses_no_step(stage: Stage, small_
     ended = stage.wait_for(job)
     assert (ended.state, ended.attempt) == ("completed", 1)
     truth(stage)
+
+
+def test_jobs_on_a_disk_of_their_own_go_to_the_trash_and_back(stage: Stage, small_disk: Path) -> None:
+    """Nothing is copied, so that a full disk is no obstacle; an emptied row never stands for a folder that is there."""
+    job = stage.create(start=False)
+    folder = stage.workspace.job_folder(job.id)
+    (folder / "checkpoint").write_bytes(bytes(5 * 2**20))
+    with filled(small_disk):
+        service.delete(stage.workspace, job.id)
+        assert not folder.exists()
+        assert stage.get(job).deleted_at is not None
+        assert service.restore(stage.workspace, job.id).deleted_at is None
+    assert (folder / "checkpoint").stat().st_size == 5 * 2**20
+    assert trash.put(stage.workspace, folder, "orphans").is_dir()
+
+
+def test_a_deleted_job_comes_back_to_a_disk_that_was_put_there_meanwhile(
+    stage: Stage, request: pytest.FixtureRequest
+) -> None:
+    """It is copied whole, or stays in the trash."""
+    job = stage.create(start=False)
+    folder = stage.workspace.job_folder(job.id)
+    (folder / "checkpoint").write_bytes(bytes(5 * 2**20))
+    (folder / "newest").symlink_to("nowhere")
+    service.delete(stage.workspace, job.id)
+    disk: Path = request.getfixturevalue("small_disk")
+    with filled(disk), pytest.raises(OSError, match="No space"):
+        service.restore(stage.workspace, job.id)
+    assert stage.get(job).deleted_at is not None
+    assert list(disk.iterdir()) == []
+    service.restore(stage.workspace, job.id)
+    assert (folder / "checkpoint").read_bytes() == bytes(5 * 2**20)
+    assert (folder / "newest").is_symlink()
+    assert not (stage.workspace.trash / "jobs" / job.id).exists()
+
+
+def test_a_file_moves_to_another_disk_whole_or_not_at_all(small_disk: Path, tmp_path: Path) -> None:
+    source, target = tmp_path / "rows.jsonl", small_disk / "data" / "rows.jsonl"
+    source.write_bytes(b"x" * 2**20)
+    target.parent.mkdir()
+    with filled(small_disk), pytest.raises(OSError, match="No space"):
+        files.move_whole(source, target)
+    assert list(target.parent.iterdir()) == []
+    files.move_whole(source, target)
+    assert target.read_bytes() == b"x" * 2**20
+    assert not source.exists()

@@ -40,6 +40,15 @@ def test_publish_replaces_an_earlier_output(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["output"]
 
 
+def test_a_file_takes_the_disk_of_its_bytes_and_none_for_its_holes(tmp_path: Path) -> None:
+    with (tmp_path / "log.txt").open("wb") as file:
+        file.seek(50 * 2**20)
+        file.write(bytes(8192))
+        file.flush()
+        os.fsync(file.fileno())
+    assert 8192 <= files.folder_size(tmp_path) < 2**20
+
+
 @pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "inside/../../secret", "link/passwd", "a\x00b"])
 def test_paths_stay_inside(tmp_path: Path, path: str) -> None:
     root = tmp_path / "root"
