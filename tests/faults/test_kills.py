@@ -153,7 +153,7 @@ def test_with_retries_every_job_ends_completed_by_itself(new_stage: Callable[...
             if not supervisors(stage) or name == "supervisor":
                 stage.start_supervisor()
         for job in jobs:
-            stage.until(lambda job=job: stage.state(job) in ("completed", "stopped"), 60)
+            stage.until(lambda job=job: stage.state(job) in ("completed", "stopped"), 180)
             retried += stage.get(job).attempt - 1
             assert stage.state(job) == "completed"
         stage.until(lambda: no_orphans(stage))

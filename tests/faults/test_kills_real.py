@@ -102,7 +102,7 @@ def bring_to_an_end(site: Site, jobs: list[Job]) -> None:
     """Wait until all are completed; nobody starts a job again."""
     supervision.ensure(site.home)
     for job in jobs:
-        site.until(lambda job=job: site.state(job) in ("completed", "stopped"), 120)
+        site.until(lambda job=job: site.state(job) in ("completed", "stopped"), 600)
         told_the_truth(site, job)
         assert site.state(job) == "completed", site.get(job).reason
 
@@ -145,7 +145,7 @@ def test_real_trainings_survive_whatever_is_killed(tmp_path: Path) -> None:
         write_jsonl(site.workspace.datasets / "sums.jsonl", rows)
         site.serve()
         tokenizer = service.create(site.workspace, "tokenizer", {"dataset": "texts.jsonl"}, start=True)
-        assert site.wait_for(tokenizer, seconds=120).state == "completed"
+        assert site.wait_for(tokenizer, seconds=600).state == "completed"
         undisturbed = make_jobs(site, tokenizer, "undisturbed")
         bring_to_an_end(site, undisturbed)
         expected = [measured(site, job) for job in undisturbed]

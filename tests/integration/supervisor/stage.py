@@ -88,7 +88,7 @@ class Stage:
     def state(self, job: Job) -> str:
         return self.get(job).state
 
-    def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
+    def until(self, condition: Callable[[], object], seconds: float = 180.0) -> None:
         """Wait until something is true, and fail with the supervisor's log when it does not become so."""
         deadline = monotonic() + seconds
         while not condition():
@@ -96,7 +96,7 @@ class Stage:
                 raise AssertionError(f"not true after {seconds:g} s\n{self.log()}")
             Event().wait(0.02)
 
-    def wait_for(self, job: Job, *states: str, seconds: float = 60.0) -> Job:
+    def wait_for(self, job: Job, *states: str, seconds: float = 180.0) -> Job:
         """The job once it is in one of `states` (default: ended)."""
         self.until(lambda: self.state(job) in (states or ENDED), seconds)
         return self.get(job)
