@@ -9,12 +9,15 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate
+from threading import Event
 
+from platform_core.alerts.limit import limited
 from platform_core.errors import Problem
 from platform_core.options.spec import Options, addresses
 from platform_core.settings import SMTP_PASSWORD
 
 SECONDS = 15.0
+"""For all of one mail: connect, protect, log in, send."""
 SUBJECT_LENGTH = 180
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
@@ -38,12 +41,17 @@ def send(options: Options, mail: EmailMessage, seconds: float = SECONDS) -> None
     if options.smtp_user and not password:
         raise Problem("The mail server's password is not set: start the platform with LATHE_SMTP_PASSWORD.")
     context = ssl.create_default_context()
+    server = (
+        smtplib.SMTP_SSL(timeout=seconds, context=context)
+        if options.smtp_security == "tls"
+        else smtplib.SMTP(timeout=seconds)
+    )
+    # the certificate's name, which else only a constructor that also connects sets
+    server._host = host  # type: ignore[attr-defined]
+    over = Event()
     try:
-        if options.smtp_security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(host, options.smtp_port, timeout=seconds, context=context)
-        else:
-            server = smtplib.SMTP(host, options.smtp_port, timeout=seconds)
-        with server:
+        with limited(lambda: server.sock, seconds) as over, server:
+            server.connect(host, options.smtp_port)
             if options.smtp_security == "starttls":
                 server.starttls(context=context)
             if options.smtp_user:
@@ -66,6 +74,10 @@ def send(options: Options, mail: EmailMessage, seconds: float = SECONDS) -> None
             "The line to the mail server {host} can't be protected: {reason}.", host=host, reason=str(error.reason)
         ) from error
     except (OSError, smtplib.SMTPException) as error:
+        if over.is_set() or isinstance(error, TimeoutError):
+            raise Problem(
+                "The mail server {host} did not take the mail within {seconds} s.", host=host, seconds=f"{seconds:g}"
+            ) from error
         raise Problem(
             "The mail server {host} does not take the mail: {reason}.", host=host, reason=_said(error)
         ) from error

@@ -11,12 +11,12 @@ import ipaddress
 import json
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from threading import Timer
+from collections.abc import Mapping
+from threading import Event
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from platform_core.alerts.limit import limited
 from platform_core.errors import Problem
 
 SECONDS = 10.0
@@ -33,17 +33,18 @@ def post(url: str, body: Mapping[str, Any], key: str, private: bool, seconds: fl
     address = judged(host, port, private)
     headers = {"Content-Type": "application/json", "User-Agent": "lathe", "Idempotency-Key": key, "Connection": "close"}
     connection = _Pinned(host, port, address, parts.scheme == "https", seconds)
+    over = Event()
     try:
-        with _limit(connection, seconds):
+        with limited(lambda: connection.sock, seconds) as over:
             connection.request("POST", _target(parts), json.dumps(body).encode(), headers)
             answer = connection.getresponse()
             answer.read(READ_BYTES)
-        if connection.cut:  # a line that is cut reads as one that has ended
+        if over.is_set():
             raise TimeoutError
     except TimeoutError as error:
         raise _late(host, seconds) from error
     except (OSError, http.client.HTTPException) as error:
-        if connection.cut:
+        if over.is_set():
             raise _late(host, seconds) from error
         raise Problem(
             "The webhook's server {host} can't be reached or breaks off: {reason}.",
@@ -104,27 +105,9 @@ class _Pinned(http.client.HTTPConnection):
     def __init__(self, host: str, port: int, address: str, encrypted: bool, seconds: float) -> None:
         super().__init__(host, port, timeout=seconds)
         self.default_port = 443 if encrypted else 80
-        self.address, self.encrypted, self.cut = address, encrypted, False
+        self.address, self.encrypted = address, encrypted
 
     def connect(self) -> None:
         self.sock = socket.create_connection((self.address, self.port), self.timeout)
         if self.encrypted:
             self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
-
-
-@contextmanager
-def _limit(connection: _Pinned, seconds: float) -> Iterator[None]:
-    """Cut the line after `seconds`, however slowly the other side goes on to answer."""
-
-    def cut() -> None:
-        connection.cut = True
-        if connection.sock is not None:
-            connection.sock.shutdown(socket.SHUT_RDWR)
-
-    timer = Timer(seconds, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()

@@ -9,7 +9,7 @@ import socketserver
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -100,6 +100,34 @@ def smtp_server(certificate: Path | None = None, refuse: bytes = b"", tls: bool 
     yield got
     loop.call_soon_threadsafe(loop.stop)
     thread.join(5)
+
+
+@contextmanager
+def dripping_server(certificate: Path | None = None) -> Iterator[int]:
+    """A mail server, with a certificate over TLS, whose greeting comes letter by letter and never ends; its port."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            line = self.request
+            with suppress(OSError):
+                if certificate is not None:
+                    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+                    context.load_cert_chain(certificate)
+                    line = context.wrap_socket(line, server_side=True)
+                with line:
+                    line.sendall(b"220 ")
+                    while not over.wait(0.05):
+                        line.sendall(b"x")
+
+    over = Event()
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield server.server_address[1]
+    over.set()
+    server.shutdown()
+    server.server_close()
 
 
 @contextmanager
