@@ -138,8 +138,13 @@ class Supervisor:
                 return
         have = capacity(self.workspace)
         with reading(self.workspace.engine) as connection:
+            overlong = queue.overlong_waits(connection)
             hopeless = queue.hopeless(connection)
             claimable = queue.claimable(connection, have, self._usage.usage(connection, queue.whole(have)))
+        for job_id, at in overlong:
+            with writing(self.workspace.engine) as connection:
+                queue.start_sooner(connection, job_id, at)
+            log.info("job %s: the clock was put back while it waited for its retry", job_id)
         if hopeless:
             with writing(self.workspace.engine) as connection:
                 for job_id, reason in hopeless:

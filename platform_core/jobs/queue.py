@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, or_, select, update
 
 from platform_core.algorithms.registry import algorithm
 from platform_core.clock import now
@@ -18,7 +18,7 @@ from platform_core.jobs.fair_share import Usage, Whole, read_usage
 from platform_core.jobs.line import read_line
 from platform_core.jobs.placement import Capacity
 from platform_core.jobs.plan import plan
-from platform_core.jobs.retry import Cause, Retry, exhausted, next_retry
+from platform_core.jobs.retry import Cause, Retry, exhausted, next_retry, wait_before
 from platform_core.jobs.states import ACTIVE, State
 from platform_core.jobs.store import Job
 
@@ -84,6 +84,30 @@ def hopeless(connection: Connection) -> list[tuple[str, Text]]:
             )
         )  # fmt: skip
     return list(found.items())
+
+
+def overlong_waits(connection: Connection) -> list[tuple[str, float]]:
+    """Jobs whose wait for a retry became too long because the clock was put back, each with when it shall start.
+
+    A time that a person chose stays.
+    """
+    at, found = now(), []
+    waiting = select(jobs.c.id).where(jobs.c.state == "queued", jobs.c.retried > 0, jobs.c.not_before > at)
+    ids = list(connection.scalars(waiting))
+    for job in store.find_jobs(connection, ids=ids) if ids else []:
+        ended = [a.ended_at for a in store.attempts_of(connection, job.id) if a.ended_at is not None]
+        wait, chosen = wait_before(job.retried, _first_wait(job)), job.not_before or 0.0
+        if ended and at + wait + 1.0 < chosen <= ended[-1] + wait + 1.0:
+            found.append((job.id, at + wait))
+    return found
+
+
+def start_sooner(connection: Connection, job_id: str, not_before: float) -> None:
+    """Cut the wait of a queued job."""
+    later = jobs.c.not_before > not_before
+    connection.execute(
+        update(jobs).where(jobs.c.id == job_id, jobs.c.state == "queued", later).values(not_before=not_before)
+    )
 
 
 def give_up(connection: Connection, job_id: str, reason: Text) -> bool:
@@ -177,8 +201,12 @@ def settle(
 def _again(job: Job, cause: Cause | None, reason: Text | None) -> Retry | None:
     if cause is None or job.state == "pausing":
         return None
+    return next_retry(cause, reason, job.retries, job.retried, _first_wait(job))
+
+
+def _first_wait(job: Job) -> float:
     wait = job.spec.get("retry_wait_seconds", 10.0)
-    return next_retry(cause, reason, job.retries, job.retried, wait if isinstance(wait, int | float) else 10.0)
+    return float(wait) if isinstance(wait, int | float) else 10.0
 
 
 def _way_to_pausing(state: State) -> tuple[State, ...]:

@@ -47,7 +47,7 @@ def next_retry(cause: Cause, reason: Text | None, retries: int, retried: int, fi
     """Whether a failed job is started again by itself: only for causes that can pass, as often as it may."""
     if cause not in CAN_PASS or retried >= retries:
         return None
-    wait = min(first_wait * 2 ** min(retried, 32), LONGEST_WAIT)
+    wait = wait_before(retried + 1, first_wait)
     said = text(
         "Retry {number} of {of} in {time}: {reason}",
         number=retried + 1,
@@ -56,6 +56,11 @@ def next_retry(cause: Cause, reason: Text | None, retries: int, retried: int, fi
         reason=reason or text("it failed."),
     )
     return Retry(retried + 1, retries, wait, said)
+
+
+def wait_before(number: int, first_wait: float) -> float:
+    """Seconds before retry `number`, counted from 1: doubled each time, up to `LONGEST_WAIT`."""
+    return min(first_wait * 2 ** min(max(number - 1, 0), 32), LONGEST_WAIT)
 
 
 def exhausted(cause: Cause | None, reason: Text | None, retried: int) -> Text | None:

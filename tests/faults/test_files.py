@@ -12,7 +12,7 @@ from threading import Event
 import pytest
 
 from platform_core.errors import Problem
-from platform_core.jobs import processes, service
+from platform_core.jobs import ordering, processes, service
 from runners.engines.hf import checkpoint
 from tests.integration.supervisor.stage import Stage, kill
 
@@ -138,4 +138,25 @@ def test_a_clock_that_jumps_changes_no_outcome(
     again = stage.create(steps=30, step_seconds=0.02, retries=3, retry_wait_seconds=0.2)
     kill(stage.processes(again).runner)
     stage.until(lambda: stage.state(again) == "completed")
+    truth(stage)
+
+
+def test_a_clock_put_back_while_a_job_waits_for_its_retry_delays_it_by_one_wait_at_most(
+    new_stage: Callable[..., Stage],
+) -> None:
+    """The clock was a day ahead when the job failed; a time that a person chose is kept."""
+    stage = new_stage(LATHE_WARM="frame", LATHE_TEST_CLOCK="86400")
+    first = stage.start_supervisor()
+    chosen, job = (stage.create(steps=30, step_seconds=0.02, retries=3, retry_wait_seconds=w) for w in (600, 4))
+    for one in (chosen, job):
+        kill(stage.processes(one).runner)
+        stage.until(lambda one=one: stage.get(one).retried == 1)
+    tomorrow = time.time() + 2 * 86_400
+    ordering.postpone(stage.workspace, chosen.id, tomorrow)
+    kill(first.pid)
+    first.wait()
+    stage.settings["LATHE_TEST_CLOCK"] = "0"
+    stage.start_supervisor()
+    stage.until(lambda: stage.state(job) == "completed")
+    assert (stage.state(chosen), stage.get(chosen).not_before) == ("queued", tomorrow)
     truth(stage)
