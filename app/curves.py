@@ -19,6 +19,7 @@ from app.live_chart import HEIGHT, Line, Sign, line_figure, live_chart, smoothed
 from app.metric_words import families, family_title, hint, main_metrics, title, unit
 from app.page import guarded, plain, workspace
 from app.words import _
+from platform_core.ids import is_id
 from platform_core.jobs import service as jobs
 from platform_core.jobs.looks import Dash, looks
 from platform_core.jobs.store import Job
@@ -29,7 +30,9 @@ SMOOTHINGS = [f"{hundredth / 100:g}" for hundredth in range(100)]
 SMOOTHING = "0.6"
 PLANNED = ("learning_rate", "epoch", "num_tokens")
 """Metrics without noise: smoothing would only bend them."""
-OTHERS = 40
+OTHERS, MOST = 40, 8
+LEGEND_ROW = 19
+"""Pixels that a chart grows by for each further run's name."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +77,23 @@ def curves(job: Job, path: Path) -> None:
             return
         shown = families(job.kind, names)
         view = controls(shown, axes(names))
-        beside = others(job)
         marks = marks_of(workspace(), job, run) if view.marks else []
-        if marks:
-            st.caption(plain(legend(marks)))
+        with st.container(horizontal=True, vertical_alignment="bottom", key="curve-runs"):
+            beside = others(job)
+            if marks:
+                st.caption(plain(legend(marks)), width="content")
         here = shown_run(job, run, view)
         drawn = signs(marks, here.ruler)
         chosen = shown.get(view.family) or next(iter(shown.values()))
         with ExitStack() as stack:
             runs = [here, *(shown_run(other, open_run(stack, other), view) for other in beside)]
+            left_out(runs, view.axis)
             with st.grid(
                 4 if len(chosen) == 4 else min(len(chosen), 3), min_column_width=230, gap="medium", key="curves"
             ):
                 for name in chosen:
                     with guarded():
-                        chart(runs, name, view, f"chart.{job.id}.{name}", drawn)
+                        chart(runs, name, view, f"chart.{job.id}.{name}", drawn, HEIGHT + LEGEND_ROW * len(beside))
 
 
 def main_curve(job: Job, path: Path, key: str) -> None:
@@ -111,18 +116,36 @@ def open_run(stack: ExitStack, job: Job) -> Reader:
 
 def others(job: Job) -> list[Job]:
     """Runs of the same kind that a person wants to see beside this one; kept in the address."""
-    there = {
-        o.id: o for o in jobs.list_jobs(workspace(), kinds=[job.kind], limit=OTHERS) if o.id != job.id and o.latest
-    }
+    asked = [one for one in st.query_params.get("with", "").split(",") if is_id(one) and one != job.id][:MOST]
+    found = jobs.list_jobs(workspace(), kinds=[job.kind], limit=OTHERS)
+    found += jobs.list_jobs(workspace(), kinds=[job.kind], ids=asked) if asked else []
+    there = {other.id: other for other in found if other.id != job.id and other.latest}
+    missing = [one for one in asked if one not in there]
+    if missing:
+        st.caption(
+            _("Not drawn: {ids}. Such a run is in the trash, has no point yet, or is of another kind.",
+              ids=", ".join(missing))
+        )  # fmt: skip
     if not there:
         return []
-    address.chosen_many("with", list(there))
+    chosen = address.chosen_many("with", list(there))
     chosen = st.multiselect(
-        _("Overlay runs"), list(there), key="with", format_func=lambda one: plain(there[one].name),
-        placeholder=_("Choose runs to draw into the same charts"), max_selections=8,
+        _("Overlay runs"), list(there), key="with", default=chosen, max_selections=MOST, width=420,
+        format_func=lambda one: f"{there[one].name[:60]} · {one[-4:]}",
+        placeholder=_("Choose runs to draw into the same charts"),
         on_change=address.keep_many, args=("with",),
     )  # fmt: skip
     return [there[one] for one in chosen]
+
+
+def left_out(runs: Sequence[Shown], axis: str) -> None:
+    """Say which runs have no place on the axis."""
+    names = [one.job.name[:60] for one in runs if one.ruler is None]
+    if axis != "step" and names:
+        st.caption(
+            plain(_("Not drawn over this axis: {names}. These runs do not report it; all have steps and time.",
+                    names=", ".join(names)))
+        )  # fmt: skip
 
 
 def controls(shown: dict[str, list[str]], over: dict[str, str], marks: bool = True) -> View:
@@ -137,15 +160,15 @@ def controls(shown: dict[str, list[str]], over: dict[str, str], marks: bool = Tr
         with st.container(horizontal=True, vertical_alignment="bottom", width="content", key="curve-view"):
             axis = one_of(_("Over"), "axis", over)
             scale = one_of(_("Scale"), "scale", {"linear": _("Linear"), "log": _("Logarithmic")})
-            address.chosen_many("also", list(extras), first)
+            drawn = address.chosen_many("also", list(extras), first)
             also = st.pills(
-                _("Draw"), list(extras), selection_mode="multi", key="also", format_func=lambda one: extras[one],
-                on_change=address.keep_many, args=("also", first),
+                _("Draw"), list(extras), selection_mode="multi", key="also", default=drawn,
+                format_func=lambda one: extras[one], on_change=address.keep_many, args=("also", first),
                 help=_("Cut outliers: the y axis holds all but the outermost 2 %; triangles show what lies beyond."),
             )  # fmt: skip
-            address.chosen("smoothing", SMOOTHINGS, SMOOTHING)
+            weight = address.chosen("smoothing", SMOOTHINGS, SMOOTHING)
             smoothing = st.select_slider(
-                _("Smoothing"), SMOOTHINGS, key="smoothing", width=180, on_change=address.keep,
+                _("Smoothing"), SMOOTHINGS, key="smoothing", value=weight, width=180, on_change=address.keep,
                 args=("smoothing", SMOOTHING),
                 help=_("Weight of the exponential moving average; the raw line stays, pale. 0: no smoothing."),
             )  # fmt: skip
@@ -159,10 +182,10 @@ def one_of(label: str, name: str, titles: dict[str, str]) -> str:
     default = next(iter(titles))
     chosen = address.chosen(name, list(titles), default)
     picked = st.segmented_control(
-        label, list(titles), required=True, key=name, format_func=lambda option: titles[option],
+        label, list(titles), required=True, key=name, default=chosen, format_func=lambda option: titles[option],
         on_change=address.keep, args=(name, default),
     )  # fmt: skip
-    return str(picked or chosen)
+    return str(picked)
 
 
 def chart(
@@ -214,8 +237,8 @@ def line_of(
         name=job.name[:60] if many else title(name),
         colour=look[0],
         dash=look[1],
-        low=None if curve.exact else curve.minimum,
-        high=None if curve.exact else curve.maximum,
+        low=None if curve.exact or many else curve.minimum,
+        high=None if curve.exact or many else curve.maximum,
         smooth=smoothed(curve.mean, view.smoothing) if smooth else None,
     )
 

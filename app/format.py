@@ -55,13 +55,14 @@ def ago(seconds: float) -> str:
 
 
 def remaining(low: float, high: float) -> str:
-    """A forecast with its range: "about 3 min", "3 min to 5 min"."""
+    """A forecast with its range: "about 3 min", "3 to 5 min", "50 min to 2 h"."""
     if high < 5:
         return _("a few seconds")
     first, last = say(durations.coarse(max(low, 1))), say(durations.coarse(high))
     if first == last:
         return _("about {time}", time=last)
-    return _("{low} to {high}", low=first, high=last)
+    (least, _space, unit), (_most, _space, other) = first.partition(" "), last.partition(" ")
+    return _("{low} to {high}", low=least if unit == other and " " not in unit else first, high=last)
 
 
 def moment(time: float) -> str:

@@ -26,8 +26,8 @@ STATIC = Path(__file__).with_name("static")
 
 _chart = st.components.v2.component(
     "lathe_live_chart",
-    html='<div class="live-chart">\n<div class="head"><span class="name"></span><span class="note"></span>'
-    '<span class="span"></span><span class="value"></span></div><div class="plot"></div></div>',
+    html='<div class="live-chart">\n<div class="head"><span class="name"></span><span class="value"></span>'
+    '<span class="span"></span><span class="note"></span></div><div class="plot"></div></div>',
     css=(STATIC / "live_chart.css").read_text("utf-8"),
     js=(STATIC / "live_chart.js").read_text("utf-8"),
     isolate_styles=False,
@@ -143,7 +143,7 @@ def line_figure(
         "margin": {"l": 44, "r": 12, "t": 18 if signs else 6, "b": 34},
         "hovermode": "x unified",
         "showlegend": named,
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
         "uirevision": f"{revision}:{axis}:{log}:{log_x}:{limits is not None}",
         "xaxis": {"title": {"text": x_title, "standoff": 6}, "showgrid": False, "nticks": 6, "hoverformat": ",.2~f"},
         "yaxis": {"type": "log", "tickformat": ".2~g", "automargin": True}
