@@ -6,6 +6,7 @@ person chose is a promise, and a job that is killed after each checkpoint would 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -27,6 +28,20 @@ Cause = Literal[
     "error",
 ]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
+WORDS: Mapping[str, Text] = {
+    "killed": text("killed from outside"),
+    "out_of_memory": text("killed by the kernel for want of memory"),
+    "rebooted": text("the machine went down"),
+    "disk_full": text("the disk was full"),
+    "gpu_lost": text("a GPU was lost"),
+    "gpu_taken": text("another program took the GPU's memory"),
+    "gpu_out_of_memory": text("the GPU's memory did not suffice"),
+    "crashed": text("crashed in native code"),
+    "time_limit": text("its time was up"),
+    "never_began": text("never began"),
+    "deleted": text("its folder was deleted"),
+    "error": text("an error"),
+}
 CAN_PASS: frozenset[Cause] = frozenset(
     {"killed", "out_of_memory", "rebooted", "disk_full", "gpu_lost", "gpu_taken"}
 )  # fmt: skip
@@ -60,7 +75,7 @@ def next_retry(cause: Cause, reason: Text | None, retries: int, retried: int, fi
 
 def wait_before(number: int, first_wait: float) -> float:
     """Seconds before retry `number`, counted from 1: doubled each time, up to `LONGEST_WAIT`."""
-    return min(first_wait * 2 ** min(max(number - 1, 0), 32), LONGEST_WAIT)
+    return min(first_wait * 2.0 ** min(max(number - 1, 0), 32), LONGEST_WAIT)
 
 
 def exhausted(cause: Cause | None, reason: Text | None, retried: int) -> Text | None:
