@@ -26,6 +26,7 @@ from platform_core.jobs.cost import cost
 from platform_core.jobs.organize import clean_tag
 from platform_core.jobs.priority import PRIORITIES, rank
 from platform_core.jobs.progress import headline, seconds_left, seconds_taken
+from platform_core.jobs.retry import WORDS
 from platform_core.jobs.states import ENDED, NEXT
 from platform_core.jobs.store import Job
 from platform_core.jobs.utilization import utilization
@@ -126,7 +127,8 @@ def show_(job_id: str, as_json: bool) -> None:
         show(f"  {ago(now() - t.time):>12}  {t.to_state:<10} by {plain(t.actor)}{why}")
     for a in attempts:
         end = f"exit code {a.exit_code}" if a.exit_code is not None else f"signal {a.signal}" if a.signal else ""
-        show(f"  attempt {a.number}: pid {a.pid or '–'} on {plain(a.host)}  {a.outcome or ''}  {end}".rstrip())
+        cause = f" ({plain(WORDS.get(a.cause, a.cause))})" if a.cause else ""
+        show(f"  attempt {a.number}: pid {a.pid or '–'} on {plain(a.host)}  {a.outcome or ''}{cause}  {end}".rstrip())
 
 
 def _facts(place: Workspace, job: Job) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from platform_core.errors import text
 from platform_core.jobs.outcome import Exit, cause_of, outcome
-from platform_core.jobs.retry import CAN_PASS, CAUSES, Cause, exhausted, next_retry
+from platform_core.jobs.retry import CAN_PASS, CAUSES, WORDS, Cause, exhausted, next_retry
 
 WHY = text("The runner was killed from outside.")
 
@@ -78,3 +78,7 @@ def test_the_time_limit_is_named_with_the_way_on() -> None:
     )
     done = outcome("stopping", Exit(code=0), {"status": "completed"}, has_output=False, time_limit=7200.0)
     assert (done.state, done.cause) == ("completed", None)
+
+
+def test_each_cause_has_its_words() -> None:
+    assert set(WORDS) == set(CAUSES)
