@@ -21,6 +21,8 @@ from platform_core.hosts.service import Reservation
 
 GIB = 2**30
 NAMED = 3
+COLOURS, DASHES = 7, ("solid", "dash", "dot")
+"""Where colours come again, the dash tells lines apart."""
 
 
 def gib(size: float) -> str:
@@ -130,13 +132,13 @@ def decision_rows(made: Sequence[Decision], found: Latest | None) -> None:
 def host_charts(found: Window, seen: Snapshot, seconds: float) -> None:
     """Curves of the last hour or day; the axis counts back from now."""
     at = now()
-    unit, scale = (_("minutes ago"), 60.0) if seconds <= 3600 else (_("hours ago"), 3600.0)
+    unit, scale = (_("min"), 60.0) if seconds <= 3600 else (_("h"), 3600.0)
 
-    def line(key: str, name: str, colour: int, factor: float = 1.0) -> Line | None:
+    def line(key: str, name: str, colour: int, factor: float = 1.0, dash: str = "solid") -> Line | None:
         if key not in found:
             return None
         times, values = found[key]
-        return Line((times - at) / scale, values * factor, name, colour)
+        return Line((times - at) / scale, values * factor, name, colour, dash=dash)
 
     used = None
     if "memory_available" in found:
@@ -155,7 +157,12 @@ def host_charts(found: Window, seen: Snapshot, seconds: float) -> None:
             (_("GPU busy, %"), "utilization", 1.0), (_("GPU memory used, GiB"), "memory_used", 1 / GIB),
             (_("GPU temperature, °C"), "temperature", 1.0), (_("GPU power, W"), "power", 1.0),
         ):  # fmt: skip
-            lines = [line(f"gpu.{g.index}.{key}", f"GPU {g.index}", g.index % 7, factor) for g in seen.gpus]
+            lines = [
+                line(
+                    f"gpu.{g.index}.{key}", f"GPU {g.index}", g.index % COLOURS, factor, DASHES[g.index // COLOURS % 3]
+                )
+                for g in seen.gpus
+            ]
             charts.append((title, key, lines))
     with st.grid(2, min_column_width=320, gap="medium", key="device-charts"):
         for title, key, maybe in charts:

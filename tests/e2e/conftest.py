@@ -61,9 +61,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         end_jobs(started.home)
 
 
-def serve(home: Path, output: Path, port: int = 0) -> tuple[subprocess.Popen[bytes], Server]:
+def serve(home: Path, output: Path, port: int = 0, **more: str) -> tuple[subprocess.Popen[bytes], Server]:
     """Start `lathe serve` on a workspace and wait until it says where it is; what it says goes to `output`."""
-    environment = {**os.environ, "PLATFORM_HOME": str(home), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PLATFORM_HOME": str(home), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
     command = [sys.executable, "-m", "app.cli", "serve", "--port", str(port)]
     with output.open("wb") as log:
         process = subprocess.Popen(command, cwd=output.parent, env=environment, stdout=log, stderr=log)
