@@ -6,6 +6,8 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from platform_core.algorithms.registry import algorithm
 from platform_core.doctor.diagnosis import Diagnosis
 from platform_core.doctor.service import examine, rules
@@ -38,6 +40,7 @@ def test_every_rule_has_its_fault() -> None:
     assert set(FAULTS) == set(rules())
 
 
+@pytest.mark.slow
 def test_the_right_cause_comes_first(tmp_path: Path) -> None:
     told: Counter[tuple[str, str]] = Counter()
     for name, fault in FAULTS.items():
@@ -55,6 +58,7 @@ def test_the_right_cause_comes_first(tmp_path: Path) -> None:
     assert right >= RIGHT * all_of_them, table(told)
 
 
+@pytest.mark.slow
 def test_healthy_runs_are_left_alone(tmp_path: Path) -> None:
     wrong = []
     runs = 0
