@@ -56,6 +56,18 @@ def ruler_of(run: Reader, axis: Axis) -> Ruler | None:
     return Ruler(steps, seconds, scale, name)
 
 
+def common_unit(rulers: Sequence[Ruler], zoom: Zoom | None, axis: str) -> tuple[float, str]:
+    """Scale and unit for all runs of a chart: those of the longest, but of time the one in which it was zoomed.
+
+    Else the zoom would be lost when a live run grows from seconds to minutes.
+    """
+    longest = max(rulers, key=lambda ruler: ruler.scale, default=None)
+    for _limit, scale, name in UNITS:
+        if zoom is not None and zoom.axis == f"{axis}:{name}":
+            return scale, name
+    return (1.0, "") if longest is None else (longest.scale, longest.unit)
+
+
 def placed(steps: NDArray[np.int64], ruler: Ruler) -> NDArray[np.float64]:
     """Where steps lie on the ruler's axis, in its unit."""
     return np.interp(steps, ruler.steps, ruler.values) / ruler.scale

@@ -12,10 +12,10 @@ import numpy as np
 import streamlit as st
 
 from app import address
-from app.curve_axes import BUCKETS, Axis, Ruler, axes, inner_limits, placed, ruler_of, window
+from app.curve_axes import BUCKETS, Axis, Ruler, axes, common_unit, inner_limits, placed, ruler_of, window
 from app.curve_marks import legend, marks_of, signs
 from app.format import number
-from app.live_chart import HEIGHT, Line, Sign, line_figure, live_chart, smoothed, zoom_of
+from app.live_chart import HEIGHT, Line, line_figure, live_chart, smoothed, zoom_of
 from app.metric_words import families, family_title, hint, main_metrics, title, unit
 from app.page import guarded, plain, workspace
 from app.words import _
@@ -23,6 +23,7 @@ from platform_core.ids import is_id
 from platform_core.jobs import service as jobs
 from platform_core.jobs.looks import Dash, looks
 from platform_core.jobs.store import Job
+from platform_core.metrics.marks import Mark
 from platform_core.metrics.reader import Curve, Reader
 
 OUTSIDE = 150
@@ -83,7 +84,6 @@ def curves(job: Job, path: Path) -> None:
             if marks:
                 st.caption(plain(legend(marks)), width="content")
         here = shown_run(job, run, view)
-        drawn = signs(marks, here.ruler)
         chosen = shown.get(view.family) or next(iter(shown.values()))
         with ExitStack() as stack:
             runs = [here, *(shown_run(other, open_run(stack, other), view) for other in beside)]
@@ -93,7 +93,7 @@ def curves(job: Job, path: Path) -> None:
             ):
                 for name in chosen:
                     with guarded():
-                        chart(runs, name, view, f"chart.{job.id}.{name}", drawn, HEIGHT + LEGEND_ROW * len(beside))
+                        chart(runs, name, view, f"chart.{job.id}.{name}", marks, HEIGHT + LEGEND_ROW * len(beside))
 
 
 def main_curve(job: Job, path: Path, key: str) -> None:
@@ -189,19 +189,21 @@ def one_of(label: str, name: str, titles: dict[str, str]) -> str:
 
 
 def chart(
-    runs: Sequence[Shown], name: str, view: View, key: str, drawn: Sequence[Sign] = (), height: int = HEIGHT
+    runs: Sequence[Shown], name: str, view: View, key: str, marks: Sequence[Mark] = (), height: int = HEIGHT
 ) -> int:
     """One metric of one run or of several: newest value, band where points are summed up, exact where zoomed.
 
     Returns how many runs have a line.
     """
     lines, bad, x_title, look = [], 0, _("step"), looks([one.job.id for one in runs])
-    longest = max((one.ruler for one in runs if one.ruler is not None), key=lambda r: r.scale, default=None)
-    for one in runs:
-        ruler = one.ruler and longest and replace(one.ruler, scale=longest.scale, unit=longest.unit)
+    zoom = zoom_of(key)
+    scale, x_unit = common_unit([one.ruler for one in runs if one.ruler is not None], zoom, view.axis_name)
+    axis = f"{view.axis_name}:{x_unit}" if view.axis == "time" else view.axis_name
+    rulers = [one.ruler and replace(one.ruler, scale=scale, unit=x_unit) for one in runs]
+    for one, ruler in zip(runs, rulers, strict=True):
         if view.axis != "step" and ruler is None:
             continue  # a run without tokens or epochs has no place on that axis
-        curve = read_curve(one.run, name, window(zoom_of(key), view.axis_name, ruler))
+        curve = read_curve(one.run, name, window(zoom, axis, ruler))
         if not len(curve.steps):
             continue
         x_title = ruler.unit if ruler is not None else x_title
@@ -213,8 +215,8 @@ def chart(
     live_chart(
         title(name),
         line_figure(
-            lines, x_title=x_title, axis=view.axis_name, log=view.log, revision=key, log_x=view.log_x, limits=limits,
-            signs=drawn, named=len(runs) > 1,
+            lines, x_title=x_title, axis=axis, log=view.log, revision=key, log_x=view.log_x, limits=limits,
+            signs=signs(marks, rulers[0]) if runs else (), named=len(runs) > 1,
         ),
         key=key,
         value=" ".join(part for part in (newest, unit(name)) if part),

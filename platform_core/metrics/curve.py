@@ -1,6 +1,5 @@
 """A curve of any length in few buckets, with minimum and maximum: a spike of one point is seen at every zoom."""
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from platform_core.metrics.chunks import Column, Steps, Values
+from platform_core.metrics.summaries import Summaries
 
 
 @dataclass(frozen=True)
@@ -63,19 +63,13 @@ def of_points(column: Column, origin: int, width: int) -> Summary:
     )
 
 
-def of_chunks(
-    connection: sqlite3.Connection, key_id: int, low: int, high: int, origin: int, width: int, without: Sequence[int]
-) -> Summary:
-    """One row a bucket from the stored summaries of the chunks that start in low..high, but not at one of `without`."""
-    skip = f"AND step0 NOT IN ({','.join(str(int(start)) for start in without)})" if without else ""
-    rows = connection.execute(
-        "SELECT min(step0), min(min), max(max), total(sum), sum(n-bad), sum(bad) FROM bucket"
-        f" WHERE key_id=? AND step0 BETWEEN ? AND ? {skip} GROUP BY (step0-?)/? ORDER BY 1",
-        (key_id, low, high, origin, width),
-    ).fetchall()
-    table = np.array(rows, "f8").reshape(-1, 6).T
-    steps = np.array([row[0] for row in rows], "i8")
-    return Summary(steps, table[1], table[2], table[3], table[4].astype("i8"), table[5].astype("i8"))
+def of_chunks(sealed: Summaries, inside: slice, without: Sequence[int]) -> Summary:
+    """One row a chunk of those `inside`, but not of those that start at one of `without`."""
+    kept = np.flatnonzero(~np.isin(sealed.first[inside], without)) + inside.start if without else inside
+    bad = sealed.bad[kept]
+    return Summary(
+        sealed.first[kept], sealed.minimum[kept], sealed.maximum[kept], sealed.total[kept], sealed.n[kept] - bad, bad
+    )
 
 
 def bucketed(parts: Sequence[Summary], origin: int, width: int) -> Curve:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from platform_core.metrics import chunks, curve
+from platform_core.metrics import chunks, curve, summaries
 from platform_core.metrics.chunks import FIRST_STEP, LAST_STEP, Column, Steps
 from platform_core.metrics.curve import Curve
 from platform_core.metrics.schema import TIME_KEY, TIME_NAME, open_for_reading, unreadable
@@ -61,6 +61,7 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self._path = Path(path)
         self._connection = open_for_reading(self._path)
+        self._sealed: dict[int, summaries.Summaries] = {}
         self._tail: list[tuple[int, float, dict[str, float | str]]] | None = None
 
     def __enter__(self) -> "Reader":
@@ -103,23 +104,23 @@ class Reader:
         """The curve in low..high: its points if there are at most `buckets`, else that many buckets or fewer."""
         first, last = FIRST_STEP if low is None else low, LAST_STEP if high is None else high
         key_id = self._key(name)
-        inside = "FROM bucket WHERE key_id=? AND step0>=? AND step1<=?"
-        count, points = self._rows(f"SELECT count(*), total(n) {inside}", key_id, first, last)[0]
-        if count * 3 < buckets or points <= buckets:
+        sealed = self._summaries(key_id)
+        inside = sealed.within(first, last)
+        count = inside.stop - inside.start
+        if count * 3 < buckets or int(sealed.n[inside].sum()) <= buckets:
             column = self.points(name, low, high)
             if len(column[0]) <= buckets:
                 return curve.exact(column)
             begin, width = int(column[0][0]), _width(column[0][0], column[0][-1], buckets)
             return curve.bucketed([curve.of_points(column, begin, width)], begin, width)
-        begin = self._rows(f"SELECT step0 {inside} ORDER BY step0 LIMIT 1", key_id, first, last)[0][0]
-        start, end = self._rows(f"SELECT step0, step1 {inside} ORDER BY step0 DESC LIMIT 1", key_id, first, last)[0]
+        begin, end = int(sealed.first[inside.start]), int(sealed.last[inside.stop - 1])
         late = self._late_chunks(name, key_id, begin, end)
         before, after = self.points(name, low, begin - 1), self.points(name, end + 1, high)
         pieces = [before, after, *(self.points(name, at, until) for at, until in late)]
         from_step = int(before[0][0]) if len(before[0]) else begin
         to_step = int(after[0][-1]) if len(after[0]) else end
         width = _width(from_step, to_step, buckets)
-        sums = curve.of_chunks(self._connection, key_id, begin, start, from_step, width, [at for at, _ in late])
+        sums = curve.of_chunks(sealed, inside, [at for at, _ in late])
         return curve.bucketed([sums, *(curve.of_points(piece, from_step, width) for piece in pieces)], from_step, width)
 
     def sparkline(self, name: str, points: int = 50) -> list[float]:
@@ -147,7 +148,10 @@ class Reader:
             "SELECT id, time, step, level, kind, text, data FROM event WHERE kind IN (SELECT value FROM json_each(?))"
         )
         rows = self._rows(f"{query} ORDER BY id DESC LIMIT ?", json.dumps(list(kinds)), limit)
-        return [Event(*row[:-1], self._json(row[-1])) for row in reversed(rows)]
+        return [
+            Event(number, time, step, level, kind, text, self._json(data))
+            for number, time, step, level, kind, text, data in reversed(rows)
+        ]
 
     def samples(
         self,
@@ -210,6 +214,12 @@ class Reader:
     def _key(self, name: str) -> int:
         rows = self._rows("SELECT id FROM key WHERE name=?", name)
         return int(rows[0][0]) if rows else -1
+
+    def _summaries(self, key_id: int) -> summaries.Summaries:
+        if key_id not in self._sealed:
+            with self._decoding():
+                self._sealed[key_id] = summaries.of_key(self._connection, self._path, key_id)
+        return self._sealed[key_id]
 
     def _tail_column(self, name: str) -> Column:
         # Parsed once a snapshot, whichever names are asked for: a page asks for many.

@@ -73,3 +73,13 @@ def test_many_checkpoints_give_way() -> None:
     assert len(found) == 60
     assert Mark("alert", 7, about="x") in found
     assert Mark("checkpoint", 499) in found
+
+
+def test_a_zoom_keeps_its_unit_of_time_while_the_run_grows() -> None:
+    short, long = (
+        curve_axes.Ruler(np.arange(2), np.array([0.0, s]), *u) for s, u in ((90, (1.0, "s")), (600, (60.0, "min")))
+    )
+    assert curve_axes.common_unit([short, long], None, "time") == (60.0, "min")
+    assert curve_axes.common_unit([long], Zoom("time:s", 10, 20), "time") == (1.0, "s")
+    assert curve_axes.common_unit([long], Zoom("time:s", 10, 20), "time-log") == (60.0, "min")
+    assert curve_axes.common_unit([], None, "step") == (1.0, "")
