@@ -42,14 +42,16 @@ class Saving(TrainerCallback):  # type: ignore[misc]
         self.spec, self.start, self.damaged = run.spec, found.whole, found.damaged
         self.best = checkpoint.Best(run.spec.keep_best, run.spec.best_is == "higher") if run.spec.keep_best else None
         self.stopped = self.warned = False
-        self.saved_step, self.saved_at = 0, monotonic()
+        self.saved_step = self.tried_step = 0
+        self.tried_at = monotonic()
         self._write = trainer._save_checkpoint
         trainer._save_checkpoint = self.save
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
     ) -> None:
-        self.saved_step, self.saved_at = state.global_step, monotonic()
+        self.saved_step = self.tried_step = state.global_step
+        self.tried_at = monotonic()
         sums = read_json(self.start / SUMS) if self.start else None
         if sums is not None:
             restore_sums(self.trainer, sums)
@@ -70,16 +72,17 @@ class Saving(TrainerCallback):  # type: ignore[misc]
             control.should_save = self.is_due(step)
 
     def is_due(self, step: int) -> bool:
-        """Whether the policy asks for a checkpoint now."""
+        """Whether the policy asks for a checkpoint now; one that could not be written is tried again with the next."""
         every, minutes = self.spec.save_every, self.spec.save_every_minutes
-        by_step = every is not None and step // every > self.saved_step // every
-        return by_step or (minutes is not None and monotonic() - self.saved_at >= 60 * minutes)
+        by_step = every is not None and step // every > self.tried_step // every
+        return by_step or (minutes is not None and monotonic() - self.tried_at >= 60 * minutes)
 
     def save(self, model: Any, trial: Any) -> None:
         """Write the checkpoint of this step and make it whole; takes the place of the Trainer's own method."""
         step = self.trainer.state.global_step
         if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
             raise broken_loss(step, self.trainer.args.learning_rate)
+        self.tried_step = step
         try:
             self._complete(model, trial, step)
         except Exception as error:
@@ -90,9 +93,10 @@ class Saving(TrainerCallback):  # type: ignore[misc]
             said = f"the checkpoint of step {step} could not be saved ({reason.strerror}): the training goes on, "
             said += f"and can be resumed from step {self.saved_step}" if self.saved_step else "and nothing is saved yet"
             self.report.event("checkpoint_failed", said, level="warning", at=step, reason=reason.strerror)
-            self.saved_at = monotonic()
             return
-        self.saved_step, self.saved_at = step, monotonic()
+        finally:
+            self.tried_at = monotonic()
+        self.saved_step = step
         self.report.event("checkpoint", f"checkpoint of step {step} saved", at=step)
 
     def _complete(self, model: Any, trial: Any, step: int) -> None:
