@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
-from app import address
+from app import address, log_search
 from app.log_view import log_view
 from app.page import trouble
 from app.sizes import bytes_text
 from app.words import _, say
 from platform_core.errors import Problem, Text, text
 from platform_core.jobs.log_places import find_place
-from platform_core.jobs.logs import LEVELS, Level, Query, Tail, ahead, tail
+from platform_core.jobs.logs import LEVELS, Level, Query, Tail
 from platform_core.jobs.store import Job
 
-LINES = 500
-SECONDS = 0.2
-"""How long one drawing of the page searches; what it has not reached by then is one press away."""
 BESIDE = ("0", "2", "5", "20")
 NAMES: dict[Level, Text] = {
     "debug": text("All"),
@@ -26,7 +24,7 @@ NAMES: dict[Level, Text] = {
     "warning": text("Warnings"),
     "error": text("Errors"),
 }
-AT, GOTO, REFUSED = "at", "log.goto", "log.refused"
+AT, GOTO, REFUSED, KEPT = "at", "log.goto", "log.refused", "log.kept"
 
 
 def log_panel(job: Job, path: Path | None, metrics: Path) -> None:
@@ -44,11 +42,35 @@ def log_panel(job: Job, path: Path | None, metrics: Path) -> None:
     except Problem as problem:
         trouble(problem)
         return
+    if log_search.goes_on(found, at):
+        st.fragment(search_on, run_every=log_search.EVERY, key="log-searching")(job, path, query, at)
+    else:
+        lines(job, found, query, at, nothing(found, query))
+        steps(found, query, at)
+
+
+def lines(job: Job, found: Tail, query: Query, at: str, empty: str) -> None:
+    """The lines that were found."""
+    stamp = f"{job.attempt}:{found.size if not at else ''}:{found.read_from}:{found.read_to}:{query}:{at}"
     log_view(
-        found.lines, f"{job.attempt}:{found.size if not at else ''}:{found.read_to}:{query}:{at}", key=f"log.{job.id}",
-        empty=nothing(found, query), place=f"{at}:{query}", from_top=at.isdigit(),
+        found.lines, stamp, key=f"log.{job.id}", empty=empty, place=f"{at}:{query}",
+        from_top=at.isdigit(),
     )  # fmt: skip
-    steps(found, at)
+
+
+def search_on(job: Job, path: Path, query: Query, at: str) -> None:
+    """Search one slice more, and show what was found so far."""
+    asked, found, fresh = st.session_state[KEPT]
+    if not fresh and log_search.goes_on(found, at):
+        try:
+            found = log_search.go_on(found, path, query, at)
+        except OSError:  # the page itself says what is wrong with the log
+            log_search.stop()
+    st.session_state[KEPT] = asked, found, False
+    if not log_search.goes_on(found, at):
+        st.rerun()
+    lines(job, found, query, at, "")
+    log_search.progress(found, at)
 
 
 def controls(job: Job, path: Path | None, metrics: Path) -> Query:
@@ -95,6 +117,7 @@ def changed(name: str, default: str) -> None:
 def show_at(place: str) -> None:
     """Put a place into the address: a byte to read on from, "-" and a byte to read before, or nothing for the end."""
     st.session_state[REFUSED] = None
+    log_search.stop()
     if place:
         st.query_params[AT] = place
     else:
@@ -111,40 +134,39 @@ def go_to(path: Path, metrics: Path) -> None:
 
 
 def read(job: Job, path: Path, query: Query, at: str) -> Tail:
-    """The lines at a place; nothing is read again while the log has not grown."""
-    asked = (job.id, job.attempt, path.stat().st_size, query, at)
-    kept = st.session_state.get("log.kept")
-    if kept is None or kept[0] != asked:
-        if at.isdigit():
-            found = ahead(path, int(at), LINES, query, seconds=SECONDS)
-        else:
-            before = int(at[1:]) if at.startswith("-") and at[1:].isdigit() else None
-            found = tail(
-                path, LINES, query.level, query.search, regex=query.regex, context=query.context, before=before,
-                seconds=SECONDS,
-            )  # fmt: skip
-        kept = (asked, found)
-        st.session_state["log.kept"] = kept
-    shown: Tail = kept[1]
-    return shown
+    """The lines at a place; nothing is read again unless the log has grown where they end."""
+    size = path.stat().st_size
+    asked = (job.id, job.attempt, query, at)
+    kept = st.session_state.get(KEPT)
+    if kept is None or kept[0] != asked or (kept[1].read_to >= kept[1].size != size):
+        kept = (asked, log_search.look(path, query, at), True)
+        st.session_state[KEPT] = kept
+    found: Tail = kept[1]
+    return replace(found, size=max(size, found.size))
 
 
-def steps(found: Tail, at: str) -> None:
+def steps(found: Tail, query: Query, at: str) -> None:
     """How much of the log is shown, and the ways to the rest of it."""
     with st.container(horizontal=True, vertical_alignment="center", key="log-steps"):
         st.caption(coverage(found), width="stretch")
         st.button(
             _("Older"), icon=":material/arrow_upward:", key="log.older", disabled=found.read_from == 0,
-            on_click=show_at, args=(f"-{found.read_from}",),
+            on_click=go, args=(f"-{found.read_from}", query),
         )  # fmt: skip
         st.button(
             _("Newer"), icon=":material/arrow_downward:", key="log.newer",
-            disabled=not at or found.read_to >= found.size, on_click=show_at, args=(str(found.read_to),),
+            disabled=not at or found.read_to >= found.size, on_click=go, args=(str(found.read_to), query),
         )  # fmt: skip
         st.button(
             _("Newest"), icon=":material/vertical_align_bottom:", key="log.newest", disabled=not at,
             on_click=show_at, args=("",),
         )  # fmt: skip
+
+
+def go(place: str, query: Query) -> None:
+    """Show a place; a search goes on from there until it has found something worth a page, or is stopped."""
+    show_at(place)
+    st.session_state[log_search.ON] = query.filters()
 
 
 def coverage(found: Tail) -> str:
@@ -156,7 +178,7 @@ def coverage(found: Tail) -> str:
         return _(
             "{n} lines · the search took too long at one line: make it simpler, or go on past it", n=len(found.lines)
         )
-    if found.read_to >= found.size and len(found.lines) >= LINES:
+    if found.read_to >= found.size and len(found.lines) >= log_search.LINES:
         return _("The newest {n} lines · the log has {size}", n=len(found.lines), size=size)
     return _(
         "{n} lines between {start} and {end} of {size}",
