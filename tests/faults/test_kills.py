@@ -1,6 +1,6 @@
 """kill -9 at random moments: whatever dies, every job ends in a state that is true, and nothing is left over.
 
-`LATHE_KILL_ROUNDS` rounds (default 8) from `LATHE_KILL_SEED` (default 0); `make faults` runs more. A round that fails
+`LATHE_KILL_ROUNDS` rounds (default 4) from `LATHE_KILL_SEED` (default 0); `make faults` runs more. A round that fails
 prints its seed: `LATHE_KILL_ROUNDS=1 LATHE_KILL_SEED=<that>` repeats its choices.
 """
 
@@ -22,7 +22,7 @@ from tests.integration.supervisor.stage import Stage, kill
 from . import truth as checks
 from .truth import truth
 
-ROUNDS, SEED = checks.ROUNDS or 8, checks.SEED
+ROUNDS, SEED = checks.ROUNDS or 4, checks.SEED
 MOST_KILLS = 4
 SPAN_SECONDS = 1.5
 

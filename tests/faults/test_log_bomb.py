@@ -12,7 +12,7 @@ from tests.integration.supervisor.stage import Stage
 
 from .truth import ROUNDS, truth
 
-MEBIBYTES = 1024 if ROUNDS >= 100 else 160
+MEBIBYTES = 1024 if ROUNDS >= 100 else 96
 GROWTH = 60 * 2**20
 
 
