@@ -48,7 +48,7 @@ def test_durations(seconds: float | None, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "said"),
-    [(1, 3, "a few seconds"), (100, 290, "2 min to 5 min"), (170, 190, "about 3 min"), (40, 70, "40 s to 1 min")],
+    [(1, 3, "a few seconds"), (100, 290, "2 to 5 min"), (170, 190, "about 3 min"), (40, 70, "40 s to 1 min")],
 )
 def test_a_forecast_has_its_range(low: float, high: float, said: str) -> None:
     assert format.remaining(low, high) == said
