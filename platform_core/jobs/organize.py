@@ -28,7 +28,7 @@ def tag(workspace: Workspace, job_id: str, add: Sequence[str], remove: Sequence[
     added, removed = [clean_tag(t) for t in add], {clean_tag(t) for t in remove}
     wanted = get(workspace, job_id)
     with writing(workspace.engine) as connection:
-        job = store.get_job(connection, wanted.id) or wanted
+        job = store.get_job(connection, wanted.id, lock=True) or wanted
         tags = [t for t in dict.fromkeys([*job.tags, *added]) if t not in removed]
         if len(tags) > MOST_TAGS:
             raise Problem("“{name}” has {n} tags already: remove some first.", name=job.name, n=MOST_TAGS)

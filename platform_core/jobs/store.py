@@ -119,8 +119,10 @@ def insert_job(connection: Connection, values: Mapping[str, Any], needs: Iterabl
     )
 
 
-def get_job(connection: Connection, job_id: str) -> Job | None:
-    row = connection.execute(select(jobs, _ran_seconds()).where(jobs.c.id == job_id)).one_or_none()
+def get_job(connection: Connection, job_id: str, lock: bool = False) -> Job | None:
+    """A job; with `lock` nobody else writes it until the transaction ends (SQLite has one writer anyway)."""
+    query = select(jobs, _ran_seconds()).where(jobs.c.id == job_id)
+    row = connection.execute(query.with_for_update(of=jobs) if lock else query).one_or_none()
     return None if row is None else _job(row)
 
 
@@ -257,7 +259,8 @@ def _filtered(query: Any, states: Any, kinds: Any, search: str, group: Any, ids:
 
 def _marked(query: Any, tag: str | None, starred: bool, archived: bool | None) -> Any:
     if tag is not None:  # the column holds JSON as `json.dumps` writes it, on SQLite and on PostgreSQL
-        query = query.where(sql_cast(jobs.c.tags, TextType).contains(json.dumps(tag), autoescape=True))
+        held, said = sql_cast(jobs.c.tags, TextType), json.dumps(tag)  # with what is before it: a tag may hold a quote
+        query = query.where(or_(*(held.contains(before + said, autoescape=True) for before in ("[", ", "))))
     if starred:
         query = query.where(jobs.c.starred.is_(True))
     if archived is not None:

@@ -13,7 +13,7 @@ import pytest
 
 from platform_core.clock import monotonic
 from platform_core.database.engine import writing
-from platform_core.jobs import service, store, supervision
+from platform_core.jobs import organize, service, store, supervision
 from platform_core.jobs.states import ENDED
 from platform_core.workspace.service import open_workspace
 
@@ -105,4 +105,37 @@ def test_a_supervisor_runs_jobs_from_postgresql(
     job = service.get(workspace, job.id)
     assert job.state == "completed", job.reason
     assert (workspace.job_folder(job.id) / "output" / "tokenizer.json").is_file()
+    workspace.engine.dispose()
+
+
+def test_tags_on_postgresql_are_found_whole_and_none_is_lost(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLATFORM_DATABASE_URL", postgres_url)
+    workspace = open_workspace(tmp_path)
+    (workspace.datasets / "t.jsonl").write_text('{"text": "one two"}\n' * 3)
+    tags = ["a", "ab", "50%", "50x", "a_b", "axb", 'say "a', "it's", "back\\slash", "基线", "[a", "x;drop"]
+    made = {tag: service.create(workspace, "tokenizer", {"dataset": "t.jsonl"}) for tag in tags}
+    for tag, job in made.items():
+        organize.tag(workspace, job.id, ["of all", tag])
+    for tag, job in made.items():
+        assert [j.id for j in service.list_jobs(workspace, tag=tag)] == [job.id], tag
+        assert sum(service.count_jobs(workspace, tag=tag).values()) == 1
+    assert {j.id for j in service.list_jobs(workspace, tag="of all")} == {job.id for job in made.values()}
+    assert set(organize.tags_in_use(workspace)) == {"of all", *tags}
+
+    job, gate = made["a"], threading.Barrier(8)
+
+    def add(number: int) -> None:
+        gate.wait()
+        for at in range(3):
+            organize.tag(workspace, job.id, [f"t{number}.{at}"])
+
+    threads = [threading.Thread(target=add, args=(number,)) for number in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    wanted = {"of all", "a", *(f"t{number}.{at}" for number in range(8) for at in range(3))}
+    assert set(service.get(workspace, job.id).tags) == wanted
     workspace.engine.dispose()
