@@ -11,6 +11,7 @@ import pytest
 from platform_core.alerts import service as alerts
 from platform_core.clock import now
 from platform_core.hosts import history
+from platform_core.hosts import service as hosts
 from platform_core.hosts.devices import Snapshot
 from platform_core.hosts.place import folder, this_host
 from platform_core.jobs import service
@@ -46,8 +47,8 @@ def newest(stage: Stage) -> Snapshot | None:
     return found.snapshot if found is not None and found.fresh else None
 
 
-def rules(stage: Stage, job: service.Job) -> set[str]:
-    return {alert.rule for alert in alerts.of_job(stage.workspace, job.id)}
+def rules(stage: Stage) -> set[str]:
+    return {alert.rule for alert in alerts.list_alerts(stage.workspace)}
 
 
 def test_eight_gpus_are_sampled_and_nvml_may_die_and_come_back(stage: Stage, cards: Cards) -> None:
@@ -83,7 +84,7 @@ def test_what_a_job_uses_is_kept_with_it(stage: Stage, cards: Cards) -> None:
     found = used()
     assert found["rss"] > 5 * 2**20
     assert found["cpu"] > 0
-    assert found["processes"] >= 2, "keeper and runner"
+    assert found["processes"] == 1
     assert found["gpu.0.memory"] == 3 * GIB
     assert found["gpu.0.utilization"] == 90
 
@@ -93,21 +94,21 @@ def test_a_hot_gpu_of_a_job_is_told(stage: Stage, cards: Cards) -> None:
     job = stage.create(gpus=1, gpu_memory_gib=20, **LONG)
     stage.wait_for(job, "running")
     stage.until(lambda: newest(stage) is not None)
-    assert "gpu_hot" not in rules(stage, job)
+    assert "gpu_hot" not in rules(stage)
     cards(temperature=95)
-    stage.until(lambda: "gpu_hot" in rules(stage, job), 90)
-    told = next(a for a in alerts.of_job(stage.workspace, job.id) if a.rule == "gpu_hot")
-    assert (told.level, "95 °C" in str(told.what)) == ("critical", True)
+    stage.until(lambda: "gpu_hot" in rules(stage), 90)
+    told = next(a for a in alerts.list_alerts(stage.workspace) if a.rule == "gpu_hot")
+    assert (told.level, told.host, "95 °C" in str(told.what)) == ("critical", this_host(), True)
 
 
 def test_an_idle_gpu_is_told_by_a_supervisor_that_saw_only_the_end_of_it(stage: Stage, cards: Cards) -> None:
     cards(utilization=2)
-    stage.settings["LATHE_TEST_CLOCK"] = "-330"
+    stage.settings["LATHE_TEST_CLOCK"] = "-280"
     first = stage.start_supervisor()
     job = stage.create(gpus=1, gpu_memory_gib=20, **LONG)
     stage.wait_for(job, "running")
     begun = service.history(stage.workspace, job.id)[0][0].launched_at
-    assert begun < now() - 300
+    assert begun < now() - 240
 
     def samples() -> list[Snapshot]:
         return [s for s in history.recent(stage.workspace, "", 420) if s.time >= begun and s.gpus]
@@ -117,7 +118,7 @@ def test_an_idle_gpu_is_told_by_a_supervisor_that_saw_only_the_end_of_it(stage: 
     first.wait()
     del stage.settings["LATHE_TEST_CLOCK"]
     stage.start_supervisor()
-    stage.until(lambda: "gpu_idle" in rules(stage, job), 90)
+    stage.until(lambda: "gpu_idle" in rules(stage), 90)
 
 
 def test_a_damaged_file_of_samples_stops_nobody(stage: Stage, cards: Cards) -> None:
@@ -126,33 +127,34 @@ def test_a_damaged_file_of_samples_stops_nobody(stage: Stage, cards: Cards) -> N
     path.write_bytes(b"no database at all" * 1000)
     cards(temperature=95)
     stage.start_supervisor()
-    job = stage.create(gpus=1, gpu_memory_gib=20, **LONG)
-    stage.until(lambda: "gpu_hot" in rules(stage, job), 90)
+    stage.create(gpus=1, gpu_memory_gib=20, **LONG)
+    stage.until(lambda: "gpu_hot" in rules(stage), 90)
 
 
+@pytest.mark.timeout(900)
 def test_a_reserved_gpu_is_waited_for_until_it_is_released(stage: Stage, cards: Cards) -> None:
     def lathe(*words: str) -> str:
         command = [sys.executable, "-m", "app.cli", *words]
-        run = subprocess.run(command, env=stage.environment(), cwd=ROOT, capture_output=True, text=True, timeout=60)
+        run = subprocess.run(command, env=stage.environment(), cwd=ROOT, capture_output=True, text=True, timeout=240)
         assert run.returncode == 0, run.stderr
         return run.stdout
 
     stage.start_supervisor()
     stage.until(lambda: newest(stage) is not None)
-    for index in range(1, 8):
-        lathe("devices", "reserve", str(index), "--reason", "a demo")
-    assert lathe("devices", "list").count("reserved") == 7
+    for index in (1, 2, 3, 4, 6, 7):
+        hosts.reserve(stage.workspace, f"GPU-{index}", "eve")
+    lathe("devices", "reserve", "5", "--reason", "a demo")
     job = stage.create("wide", gpus=2, gpu_memory_gib=20, steps=1)
     waits = stage.create("after", steps=1)
     stage.wait_for(waits)
     assert stage.state(job) == "queued"
-    assert "GPU 1 is reserved by" in lathe("queue", "list")
+    assert "GPU 1 is reserved by eve" in lathe("queue", "list")
     lathe("devices", "release", "5")
     assert stage.wait_for(job).state == "completed"
     assert service.history(stage.workspace, job.id)[0][0].devices == ["GPU-0", "GPU-5"]
     lathe("devices", "drain", "--reason", "new memory")
     last = stage.create("last", steps=1)
-    stage.until(lambda: "drained it" in lathe("queue", "list"))
+    assert "drained it" in lathe("queue", "list")
     assert stage.state(last) == "queued"
     lathe("devices", "undrain")
     assert stage.wait_for(last).state == "completed"
