@@ -16,9 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from platform_core.alerts import service as alerts
+from platform_core.clock import now
+from platform_core.jobs import service as jobs
 from platform_core.jobs import supervision
 from platform_core.jobs.states import ENDED
 from platform_core.workspace.service import open_workspace
+from tests.unit.alerts.findings import finding
+from tests.unit.alerts.servers import http_server, smtp_server, status
 
 ROOT = Path(__file__).resolve().parents[2]
 LATHE = [sys.executable, "-m", "app.cli"]
@@ -190,5 +195,49 @@ def test_the_supervisor_starts_once_and_stops(home: Path) -> None:
     again = lathe(home, "supervisor", "run")
     assert again.returncode == 1
     assert f"is running already (pid {first['pid']})" in again.stderr
-    assert lathe(home, "supervisor", "stop").returncode == 0
+    ended = lathe(home, "supervisor", "stop")
+    assert (ended.returncode, "has ended" in ended.stdout) == (0, True)
+    assert "is not running" in lathe(home, "supervisor", "stop").stdout
     assert lathe(home, "supervisor", "status").returncode == 1
+
+
+def test_a_job_is_tried_again_with_the_fix_of_its_alert(home: Path) -> None:
+    place = open_workspace(home)
+    job = jobs.create(place, "tokenizer", {"dataset": "texts.jsonl", "vocab_size": 300, "cpu_slots": 1}, name="Words")
+    refused = lathe(home, "jobs", "fix", job.id)
+    assert (refused.returncode, "No alert of “Words” has a fix" in refused.stderr) == (1, True)
+    alerts.keep_end(place, job, [finding(vocab_size=310)], frozenset(), now(), well=False)
+    told = lathe(home, "jobs", "fix", job.id)
+    assert told.returncode == 0
+    assert "vocab_size: 300 → 310" in told.stdout
+    assert "Words (vocabulary 310)" in told.stdout
+    (made,) = [j for j in jobs.list_jobs(place) if j.id != job.id]
+    assert json.loads(lathe(home, "jobs", "fix", job.id, "--json").stdout)["id"] == made.id
+    assert len(jobs.list_jobs(place)) == 2
+    deadline = time.monotonic() + LIMIT
+    while jobs.get(place, made.id).state not in ENDED and time.monotonic() < deadline:
+        time.sleep(0.2)
+    ended = jobs.get(place, made.id)
+    assert (ended.state, ended.spec["vocab_size"]) == ("completed", 310)
+
+
+def test_where_alerts_go_is_tested_with_real_servers(home: Path) -> None:
+    unset = lathe(home, "alerts", "test")
+    assert (unset.returncode, "Neither a webhook nor an e-mail address is set" in unset.stderr) == (1, True)
+    with http_server(status(200)) as hook, smtp_server(refuse=b"554 no mail today\r\n") as post:
+        chosen = {
+            "webhook_private": "true",
+            "webhook_url": f"http://127.0.0.1:{hook.port}/hook",
+            "smtp_host": "127.0.0.1",
+            "smtp_port": post.port,
+            "smtp_security": "none",
+            "mail_from": "lathe@example.org",
+            "mail_to": "ann@example.org",
+        }
+        assert lathe(home, "options", "set", *(f"{k}={v}" for k, v in chosen.items())).returncode == 0
+        told = lathe(home, "alerts", "test")
+    assert told.returncode == 1
+    assert "webhook: taken by the other side" in told.stdout
+    assert "no mail today" in told.stdout
+    assert json.loads(hook.requests[0][1])["test"] is True
+    assert len(post.messages) == 1
