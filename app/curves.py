@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import streamlit as st
@@ -79,10 +79,10 @@ def curves(job: Job, path: Path) -> None:
         shown = families(job.kind, names)
         view = controls(shown, axes(names))
         marks = marks_of(workspace(), job, run) if view.marks else []
-        with st.container(horizontal=True, vertical_alignment="bottom", key="curve-runs"):
-            beside = others(job)
-            if marks:
-                st.caption(plain(legend(marks)), width="content")
+        row = st.container(horizontal=True, vertical_alignment="bottom", key="curve-runs")
+        beside = others(job, row)
+        if marks:
+            row.caption(plain(legend(marks)), width="content")
         here = shown_run(job, run, view)
         chosen = shown.get(view.family) or next(iter(shown.values()))
         with ExitStack() as stack:
@@ -114,8 +114,8 @@ def open_run(stack: ExitStack, job: Job) -> Reader:
     return stack.enter_context(Reader(jobs.metrics_file(workspace(), job)))
 
 
-def others(job: Job) -> list[Job]:
-    """Runs of the same kind that a person wants to see beside this one; kept in the address."""
+def others(job: Job, row: Any) -> list[Job]:
+    """Runs of the same kind that a person wants to see beside this one, chosen in `row`; kept in the address."""
     asked = [one for one in st.query_params.get("with", "").split(",") if is_id(one) and one != job.id][:MOST]
     found = jobs.list_jobs(workspace(), kinds=[job.kind], limit=OTHERS)
     found += jobs.list_jobs(workspace(), kinds=[job.kind], ids=asked) if asked else []
@@ -129,7 +129,7 @@ def others(job: Job) -> list[Job]:
     if not there:
         return []
     chosen = address.chosen_many("with", list(there))
-    chosen = st.multiselect(
+    chosen = row.multiselect(
         _("Overlay runs"), list(there), key="with", default=chosen, max_selections=MOST, width=420,
         format_func=lambda one: f"{there[one].name[:60]} · {one[-4:]}",
         placeholder=_("Choose runs to draw into the same charts"),

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event, Thread
 
@@ -25,9 +26,10 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from platform_core.clock import now
 from platform_core.database.engine import writing
+from platform_core.files import write_json
 from platform_core.ids import new_id
+from platform_core.jobs import processes, store, supervision
 from platform_core.jobs import service as jobs
-from platform_core.jobs import store
 from platform_core.metrics.writer import Writer
 from platform_core.workspace.service import Workspace, open_workspace
 
@@ -38,7 +40,8 @@ Refresh = tuple[float, int]
 
 
 def running_job(workspace: Workspace) -> str:
-    """A row that says that a training runs on another host, which this host's supervisor leaves alone."""
+    """A row that says that a training runs, and a card that says that we are its supervisor: none other starts."""
+    write_json(workspace.home / supervision.CARD, {**asdict(processes.me()), "started_at": now()})
     at, made = now(), new_id()
     row = {
         "id": made, "name": "A live run", "kind": "sft", "engine": "hf", "spec": {}, "spec_hash": "0" * 64,
@@ -148,7 +151,6 @@ def main() -> None:
         finally:
             ended.set()
             writer.join()
-            subprocess.run([sys.executable, "-m", "app.cli", "supervisor", "stop"], env=environment, check=False)
             server.terminate()
             server.wait(30)
 

@@ -22,6 +22,7 @@ HOSTILE = (
 )
 CHART = ".live-chart:has-text('Loss') .plot"
 LAST_X = "node => { const x = node._fullData.at(-1).x; return x[x.length - 1]; }"
+LAST_STEP = "() => +document.querySelector('.st-key-facts').innerText.match(/Step\\s+([\\d,]+)/)[1].replaceAll(',', '')"
 OPACITY = """() => {
   let opacity = 1;
   for (let node = document.querySelector('.live-chart'); node; node = node.parentElement)
@@ -71,18 +72,23 @@ def run(server: Server) -> Iterator[Job]:
         wait_for(lambda: jobs.get(place, made.id).state in ENDED)
 
 
+def drag(page: Page) -> None:
+    """Zoom into the middle of the chart."""
+    box = page.locator(CHART).first.locator(".nsewdrag").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 100, steps=4)
+    page.mouse.up()
+
+
 def test_zoom_and_node_survive_new_points(page: Page, server: Server, opened: Opened, run: Job) -> None:
     opened(page, f"/monitor?job={run.id}")
     chart = page.locator(CHART).first
     page.wait_for_function("() => document.querySelector('.live-chart .plot')?._fullLayout")
     chart.evaluate("node => { window.kept = node; }")
     before = chart.evaluate(LAST_X)
-    box = chart.locator(".nsewdrag").first.bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 30)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 100, steps=4)
-    page.mouse.up()
+    drag(page)
     low, high = chart.evaluate("node => node._fullLayout.xaxis.range")
     assert low > 1
     page.wait_for_function(f"before => ({LAST_X})(window.kept) > before + 5", arg=before, timeout=60_000)
@@ -92,6 +98,27 @@ def test_zoom_and_node_survive_new_points(page: Page, server: Server, opened: Op
     assert inside == list(range(int(inside[0]), int(inside[-1]) + 1)), "zoomed in, every step is drawn"
     page.locator(CHART).first.dblclick()
     page.wait_for_function("() => window.kept._fullLayout.xaxis.range[0] < 2")
+
+
+@pytest.mark.parametrize("view", ["axis=time", "axis=tokens", "axis=epoch", "also=clip,logx", "axis=tokens&also=logx"])
+def test_a_zoom_survives_new_points_on_every_axis(
+    page: Page, server: Server, opened: Opened, run: Job, view: str
+) -> None:
+    opened(page, f"/monitor?job={run.id}&{view}")
+    page.wait_for_function("() => document.querySelector('.live-chart .plot')?._fullLayout")
+    chart = page.locator(CHART).first
+    chart.evaluate("node => { window.kept = node; }")
+    meta = chart.evaluate("node => node._fullLayout.meta.axis")
+    assert meta.split(":")[0] == {"axis=time": "time", "also=clip,logx": "step-log"}.get(view, meta)
+    wide = chart.evaluate("node => node._fullLayout.xaxis.range")
+    drag(page)
+    low, high = chart.evaluate("node => node._fullLayout.xaxis.range")
+    assert wide[0] < low < high < wide[1]
+    before = chart.evaluate(LAST_STEP)
+    page.wait_for_function(f"before => ({LAST_STEP})(window.kept) > before + 5", arg=before, timeout=60_000)
+    assert chart.evaluate("node => node === window.kept"), "the chart was mounted anew"
+    assert chart.evaluate("node => node._fullLayout.xaxis.range") == [low, high]
+    assert chart.evaluate("node => node._fullLayout.meta.axis") == meta
 
 
 def test_the_page_never_greys_out(page: Page, server: Server, opened: Opened, run: Job) -> None:
