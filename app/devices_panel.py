@@ -29,6 +29,7 @@ def devices_panel(job: Job) -> None:
         st.caption(_("Nothing sampled: its host is looked at every two seconds while the job has a process."))
         return
     begin = min(int(curve.steps[0]) for curve in curves.values())
+    life = max(int(curve.steps[-1]) for curve in curves.values()) - begin
     charts = [("cpu", _("CPU, % of one core"), 1.0), ("rss", _("Memory of all its processes, GiB"), 1 / GIB)]
     for key in sorted(name for name in curves if GPU_KEY.fullmatch(name)):
         found = GPU_KEY.fullmatch(key)
@@ -44,6 +45,8 @@ def devices_panel(job: Job) -> None:
                 curve = curves[key]
                 x = (curve.steps - begin).astype(np.float64) / 60
                 figure = line_figure([Line(x, curve.mean * factor, title, at % 7)], x_title=_("min"), axis="time")
+                figure["layout"]["xaxis"]["range"] = [0, max(life, 1) / 60]
+                figure["layout"]["yaxis"]["rangemode"] = "tozero"
                 shown = number(latest[key][1] * factor, 3)
                 live_chart(title, figure, key=f"device.{job.id}.{key}", value=shown)
     st.caption(_("Memory that several processes share counts in each of them."))

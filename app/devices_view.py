@@ -170,4 +170,5 @@ def host_charts(found: Window, seen: Snapshot, seconds: float) -> None:
             if drawn:
                 figure = line_figure(drawn, x_title=unit, axis=f"{seconds:.0f}", revision=key)
                 figure["layout"]["xaxis"]["range"] = [-seconds / scale, 0]  # all of the time that was asked for
+                figure["layout"]["yaxis"]["rangemode"] = "tozero"
                 live_chart(title, figure, key=f"devices.{key}.{seconds:.0f}")

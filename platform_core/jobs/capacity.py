@@ -20,9 +20,10 @@ from platform_core.workspace.service import Workspace
 def capacity(workspace: Workspace) -> Capacity:
     """The host as it is now, but for what jobs hold, which is at most some seconds old; a few milliseconds."""
     gpus, trouble = read_gpus()
-    total = memory_bytes()
+    total, last = memory_bytes(), _last_seen(workspace)
     seen = Snapshot(
-        this_host(), now(), gpus=named(gpus), memory_total=total, jobs=_memory_of_jobs(workspace),
+        this_host(), now(), gpus=named(gpus, _of_jobs(last)), memory_total=total,
+        jobs=last.jobs if last is not None else {},
         memory_available=min(total, psutil.virtual_memory().available), trouble=trouble,
     )  # fmt: skip
     drain = drained(workspace)
@@ -40,10 +41,16 @@ def gpus_here() -> tuple[Gpu, ...]:
     return read_gpus()[0]
 
 
-def _memory_of_jobs(workspace: Workspace) -> dict[str, dict[str, float]]:
-    """What each live job holds, as the sampler saw it last; nothing when that was too long ago."""
+def _last_seen(workspace: Workspace) -> Snapshot | None:
+    """What the sampler saw last; None when that was too long ago."""
     newest = latest(workspace)
-    return newest.snapshot.jobs if newest is not None and newest.fresh else {}
+    return newest.snapshot if newest is not None and newest.fresh else None
+
+
+def _of_jobs(seen: Snapshot | None) -> dict[int, str]:
+    """Pid → job on GPUs. A runner that was forked from the warm parent does not tell its job in its environment."""
+    found = [p for gpu in (seen.gpus if seen is not None else ()) for p in gpu.processes]
+    return {process.pid: process.job_id for process in found if process.job_id}
 
 
 def _drained(drain: Drain) -> Text:

@@ -143,6 +143,7 @@ def test_what_a_job_holds_already_is_not_counted_twice(
 ) -> None:
     sampler = Sampler(workspace)
     monkeypatch.setattr(sampler, "_leaders", lambda: {"mine": os.getpid()})
+    state(gpus=[gpu(0, processes=[{"pid": os.getpid(), "memory": GIB}])])
     seen = sampler.sample()
     held = seen.jobs["mine"]["rss"]
     assert held > 2**20
@@ -150,6 +151,7 @@ def test_what_a_job_holds_already_is_not_counted_twice(
     running = Running()
     left = room(have, [running])
     assert have.snapshot is not None
+    assert [p.job_id for p in have.gpus[0].processes] == ["mine"], "known although its environment does not tell"
     assert left.available == have.snapshot.memory_available - (running.memory_bytes - held)
     monkeypatch.setattr(history, "now", lambda: seen.time + 60)
     stale = capacity(workspace)
