@@ -2,9 +2,10 @@
 
     python -m benchmarks.queue [--jobs 10000] [--rounds 15] [--waiting 0,10,100,500]
 
-Measured, median and worst of the rounds in milliseconds of CPU time (nothing here waits for another process, so that an
-idle machine takes as long), in one process with an open database:
+Measured in milliseconds, in one process with an open database: CPU time, median and worst of the rounds, and the median
+of the wall time. The load of the machine is told at the beginning and the end.
 
+    usage     what everybody used in the last week: the part of a decision that the supervisor keeps for a while
     decision  all that the supervisor does to decide who starts, usage counted anew; on a host that is full, where
               nothing starts, and on one with eight free GPUs, where the longest plan is made
     view      the queue's page and `lathe queue list`: order, reason and expected start of every waiting job
@@ -15,6 +16,7 @@ idle machine takes as long), in one process with an open database:
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import statistics
 import tempfile
@@ -30,6 +32,7 @@ from platform_core.database.engine import reading, writing
 from platform_core.database.tables import attempts, dependencies, jobs, transitions
 from platform_core.hosts.devices import Gpu, Snapshot
 from platform_core.jobs import ordering, queue, service
+from platform_core.jobs.fair_share import read_usage
 from platform_core.jobs.placement import GIB, Capacity
 from platform_core.workspace.service import Workspace, open_workspace
 
@@ -107,14 +110,21 @@ def move(place: Workspace, have: Capacity) -> None:
         ordering.put_back(place, ordering.move(place, job.id, "top"))
 
 
+def count_usage(place: Workspace, have: Capacity) -> None:
+    """What the supervisor counts anew when an attempt has begun or ended, or a minute has gone by."""
+    with reading(place.engine) as connection:
+        read_usage(connection, queue.whole(have))
+
+
 def timed(work: Callable[[], object], rounds: int) -> str:
-    """Median and worst in milliseconds."""
-    taken = []
+    """CPU median and worst, wall median, in milliseconds."""
+    cpu, wall = [], []
     for _ in range(rounds):
-        began = time.process_time()
+        began, at = time.process_time(), time.perf_counter()
         work()
-        taken.append(1000 * (time.process_time() - began))
-    return f"{statistics.median(taken):7.1f} {max(taken):7.1f}"
+        cpu.append(1000 * (time.process_time() - began))
+        wall.append(1000 * (time.perf_counter() - at))
+    return f"{statistics.median(cpu):.1f} ({max(cpu):.1f}) {statistics.median(wall):.1f}"
 
 
 def main() -> None:
@@ -124,21 +134,23 @@ def main() -> None:
     parser.add_argument("--waiting", default="0,10,100,500")
     given = parser.parse_args()
     have = host()
-    print("median and worst, ms")
-    print(
-        f"{'waiting':>8}  {'decision, full':>15}  {'decision, free':>15}  {'view':>15}  {'jobs':>15}  {'move+undo':>15}"
-    )
+    columns = ("usage", "decision, full", "decision, free", "view", "jobs", "move+undo")
+    print(f"CPU median (worst), wall median, ms; load {os.getloadavg()[0]:.1f}")
+    print("  ".join(["waiting", *(f"{name:>20}" for name in columns)]))
     with tempfile.TemporaryDirectory() as folder:
         place = open_workspace(Path(folder) / "home")
         for waiting in map(int, given.waiting.split(",")):
             fill(place, given.jobs, waiting, True, random.Random(0))
+            usage = timed(lambda: count_usage(place, have), given.rounds)
             full = timed(lambda: decide(place, have), given.rounds)
             view = timed(lambda: ordering.view(place, have), given.rounds)
             listed = timed(lambda: list_jobs(place), given.rounds)
             moved = timed(lambda: move(place, have), given.rounds)
             fill(place, given.jobs, waiting, False, random.Random(0))
             free = timed(lambda: decide(place, have), given.rounds)
-            print(f"{waiting:>8}  {full:>15}  {free:>15}  {view:>15}  {listed:>15}  {moved:>15}", flush=True)
+            told = (usage, full, free, view, listed, moved)
+            print("  ".join([f"{waiting:>7}", *(f"{one:>20}" for one in told)]), flush=True)
+    print(f"load {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":
