@@ -7,17 +7,26 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from app.compare_tables import group_text, setting_text, setting_title
+from app.compare_tables import group_text, setting_text
 from app.format import number
-from platform_core.jobs.compare import ABSENT, Group, Run, SettingRow
+from app.words import say
+from platform_core.jobs.compare import ABSENT, Group, Run, SettingRow, setting_title
 from platform_core.jobs.looks import looks
 
-LABEL = 22
+LABEL = 24
+MOST_TICKS = 8
+BESIDE = 0.2
+"""Room for the names of the outermost points, in widths of what lies between them."""
 
 
 def is_number(value: object) -> bool:
     """Whether a setting's value has a place on an axis of numbers."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def shortened(name: str) -> str:
+    """A long name without its middle, since the names of a sweep differ at their ends."""
+    return name if len(name) <= LABEL else f"{name[: LABEL - 14]}…{name[-13:]}"
 
 
 def scatter_figure(runs: Sequence[Run], setting: SettingRow, metric: str) -> dict[str, Any]:
@@ -36,7 +45,7 @@ def scatter_figure(runs: Sequence[Run], setting: SettingRow, metric: str) -> dic
             "mode": "markers+text",
             "x": [value if numbers else escape(setting_text(setting.name, value), quote=False)],
             "y": [y],
-            "text": [escape(name if len(name) <= LABEL else name[: LABEL - 1] + "…", quote=False)],
+            "text": [escape(shortened(name), quote=False)],
             "textposition": "top center",
             "textfont": {"size": 11},
             "cliponaxis": False,
@@ -53,12 +62,16 @@ def scatter_figure(runs: Sequence[Run], setting: SettingRow, metric: str) -> dic
         traces.append(trace)
     log = numbers and setting.setting.scientific and all(value > 0 for _run, value, _y in points)
     x_axis: dict[str, Any] = {"type": "log" if log else "linear" if numbers else "category"}
-    if log:
-        x_axis |= {"tickvals": sorted({value for _run, value, _y in points}), "tickformat": "~g"}
-        x_axis["ticktext"] = [setting_text(setting.name, value) for value in x_axis["tickvals"]]
-    elif not numbers:
+    if numbers:
+        there = sorted({value for _run, value, _y in points})
+        if log or len(there) <= MOST_TICKS:
+            x_axis |= {"tickvals": there, "ticktext": [setting_text(setting.name, value) for value in there]}
+        ends = [math.log10(end) if log else end for end in (there[0], there[-1])]
+        beside = (ends[1] - ends[0]) * BESIDE or 1.0
+        x_axis |= {"range": [ends[0] - beside, ends[1] + beside], "zeroline": False}
+    else:
         x_axis["range"] = [-0.6, len({setting_text(setting.name, v) for _run, v, _y in points}) - 0.4]
-    return framed(traces, setting_title(setting.name, setting.setting), x_axis, f"{setting.name}:{metric}")
+    return framed(traces, setting_title(setting.setting, say), x_axis, f"{setting.name}:{metric}")
 
 
 def group_figure(by: str, title: str, groups: Sequence[Group], metric: str) -> dict[str, Any]:
@@ -84,7 +97,7 @@ def group_figure(by: str, title: str, groups: Sequence[Group], metric: str) -> d
         "y": [group.mean for _l, group in there],
         "error_y": {"type": "data", "array": [group.sd or 0 for _l, group in there], "thickness": 1.6, "width": 6},
         "text": [f"n {group.n}, ± {number(group.sd, 2)}" for _l, group in there],
-        "marker": {"size": 13, "symbol": "line-ew", "line": {"width": 3}},
+        "marker": {"size": 10, "symbol": "diamond"},
         "meta": {"part": "line", "colour": 1},
         "hovertemplate": "%{y:.4g} (%{text})<extra></extra>",
     }

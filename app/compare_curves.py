@@ -8,15 +8,15 @@ from contextlib import ExitStack
 import streamlit as st
 
 from app import address
-from app.compare_tables import group_text, setting_title
+from app.compare_tables import group_text
 from app.curve_axes import BUCKETS, axes, inner_limits, placed, ruler_of
 from app.curves import View, controls, open_run, overlay, span
 from app.format import number
 from app.live_chart import Line, line_figure, live_chart, smoothed
 from app.metric_words import hint, main_metrics, title, unit
 from app.page import guarded
-from app.words import _
-from platform_core.jobs.compare import Comparison, groups_of
+from app.words import _, say
+from platform_core.jobs.compare import Comparison, groups_of, setting_title
 from platform_core.jobs.looks import COLOURS, DASHES
 from platform_core.jobs.mean_curve import mean_curve
 from platform_core.jobs.store import Job
@@ -42,10 +42,10 @@ def compare_curves(shown: Comparison) -> None:
         if not names:
             st.caption(_("No curve yet: the first point comes with the first step that is reported."))
             return
-        with st.container(horizontal=True, vertical_alignment="bottom", key="compare.curve.choice"):
+        with st.container(horizontal=True, key="compare.curve.choice"):
             metric = pick(_("Metric"), "metric", {name: title(name) for name in names})
             by = pick(_("Lines"), "lines", line_choices(shown)) if len(runs) > 1 else RUNS
-            view = controls({metric: [metric]}, axes(names), marks=False)
+        view = controls({metric: [metric]}, axes(names), marks=False)
         if by == RUNS:
             drawn = overlay(runs, metric, view, f"compare.curve.{metric}", HEIGHT)
         else:
@@ -67,7 +67,7 @@ def pick(label: str, name: str, titles: dict[str, str]) -> str:
 
 def line_choices(shown: Comparison) -> dict[str, str]:
     """A line for each run, or the means of runs that agree in a setting that differs, a tag or a group."""
-    titles = {row.name: setting_title(row.name, row.setting) for row in shown.different if row.name != "seed"}
+    titles = {row.name: setting_title(row.setting, say) for row in shown.different if row.name != "seed"}
     titles |= {"tag": _("Tag"), "group": _("Group")}
     return {RUNS: _("Each run")} | {PREFIX + name: _("Mean by {what}", what=said) for name, said in titles.items()}
 

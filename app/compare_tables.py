@@ -14,8 +14,7 @@ from app.state import as_cell
 from app.table import Cell, Column, Row, table, words
 from app.words import _, say
 from platform_core.algorithms.registry import algorithms
-from platform_core.jobs.compare import ABSENT, Comparison, Group, Run, SettingRow, best, metric_title
-from platform_core.jobs.spec import Setting
+from platform_core.jobs.compare import ABSENT, Comparison, Group, Run, SettingRow, best, metric_title, setting_title
 
 BESIDE_NAMES = 4
 
@@ -37,11 +36,6 @@ def kind_text(kind: str) -> str:
     return _(known.title) if known is not None else kind
 
 
-def setting_title(name: str, setting: Setting) -> str:
-    """What a setting is called, with its unit."""
-    return f"{_(setting.title)} ({_(setting.unit)})" if setting.unit else _(setting.title)
-
-
 def group_text(by: str, label: object) -> str:
     """What the runs of a group have in common."""
     if by == "tag" and label is None:
@@ -53,9 +47,7 @@ def runs_table(shown: Comparison, metrics: Sequence[str], key: str) -> str | Non
     """A row for each run: its name, the first settings that differ, its numbers; returns the id of a pressed name."""
     settings = [row for row in shown.different if row.name != "kind"][:BESIDE_NAMES]
     columns = [Column("name", _("Run"), "link", "name"), Column("state", _("State"), "state")]
-    columns += [
-        Column(f"s.{row.name}", setting_title(row.name, row.setting), hint=_(row.setting.help)) for row in settings
-    ]
+    columns += [Column(f"s.{row.name}", setting_title(row.setting, say), hint=_(row.setting.help)) for row in settings]
     columns += [Column(f"m.{name}", metric_title(name, say), kind="value", hint=hint(name)) for name in metrics]
     top = {name: best(shown.runs, name) for name in metrics}
     rows = []
@@ -98,7 +90,7 @@ def setting_matrix(rows: Sequence[SettingRow], runs: Sequence[Run], key: str) ->
     columns += [Column(run.job.id, f"{run.job.name[:24]} · {run.job.id[-4:]}", hint=run.job.name) for run in runs]
     made = []
     for row in rows:
-        name = words(setting_title(row.name, row.setting), row.name, _(row.setting.help) if row.setting.help else "")
+        name = words(setting_title(row.setting, say), row.name, _(row.setting.help) if row.setting.help else "")
         values = {run.job.id: words(setting_text(row.name, v)) for run, v in zip(runs, row.values, strict=True)}
         made.append(Row(row.name, {"name": name, **values}))
     table(columns, made, key=key)
@@ -109,7 +101,7 @@ def equal_settings(rows: Sequence[SettingRow], key: str) -> None:
     columns = [Column("name", _("Setting")), Column("value", _("Value of all runs"), kind="long")]
     made = []
     for row in rows:
-        name = words(setting_title(row.name, row.setting), row.name)
+        name = words(setting_title(row.setting, say), row.name)
         made.append(Row(row.name, {"name": name, "value": words(setting_text(row.name, row.values[0]))}))
     with st.container(width=760, key=f"{key}.box"):
         table(columns, made, key=key)

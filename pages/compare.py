@@ -6,14 +6,14 @@ import streamlit as st
 
 from app.compare_charts import group_figure, scatter_figure
 from app.compare_curves import compare_curves, pick
-from app.compare_tables import equal_settings, group_table, metric_matrix, runs_table, setting_matrix, setting_title
+from app.compare_tables import equal_settings, group_table, metric_matrix, runs_table, setting_matrix
 from app.format import number
 from app.live_chart import live_chart
 from app.page import Door, empty_state, go, guarded, header, plain, workspace
 from app.report_links import report_menu
 from app.words import _, say
 from platform_core.jobs import service as jobs
-from platform_core.jobs.compare import MOST, Comparison, compare, grouped, metric_title
+from platform_core.jobs.compare import MOST, Comparison, compare, grouped, metric_title, setting_title
 from platform_core.jobs.states import LIVE
 
 EVERY = 5.0
@@ -84,7 +84,7 @@ def folded(shown: Comparison) -> None:
     label = _("{n} settings are equal", n=len(shown.equal)) if several else _("Settings")
     with st.expander(label, key="compare.equal"):
         equal_settings(shown.equal, key="compare.equal.table")
-    if shown.metrics:
+    if len(shown.metrics) > NEXT_TO_NAMES:
         with st.expander(_("All {n} numbers", n=len(shown.metrics)), key="compare.numbers"):
             metric_matrix(shown, key="compare.numbers.table")
 
@@ -93,8 +93,10 @@ def scatter(shown: Comparison) -> None:
     """Any setting against any metric."""
     st.subheader(_("Setting against metric"), anchor=False)
     rows = {row.name: row for row in [*shown.different, *shown.equal]}
+    titles = {n: setting_title(row.setting, say) for n, row in rows.items()}
+    first = first_choice(shown)
     with st.container(horizontal=True, key="compare.scatter.choice"):
-        name = pick(_("Setting"), "x", {n: setting_title(n, row.setting) for n, row in rows.items()})
+        name = pick(_("Setting"), "x", {first: titles[first]} | titles)
         metric = pick(_("Metric"), "y", {n: metric_title(n, say) for n in shown.metrics})
     figure = scatter_figure(shown.runs, rows[name], metric)
     without = len(shown.runs) - len(figure["data"])
@@ -103,12 +105,17 @@ def scatter(shown: Comparison) -> None:
         st.caption(_("{n} runs lack one of the two.", n=number(without)))
 
 
+def first_choice(shown: Comparison) -> str:
+    """The first setting that differs and is more than the seed."""
+    return next((row.name for row in shown.different if row.name != "seed"), "kind")
+
+
 def groups(shown: Comparison) -> None:
     """Runs that agree in a setting, a tag or a group: mean and spread."""
     st.subheader(_("Groups"), anchor=False)
     rows = {row.name: row for row in [*shown.different, *shown.equal]}
-    titles = {"tag": _("Tag"), "group": _("Group")} | {n: setting_title(n, r.setting) for n, r in rows.items()}
-    first = next((r.name for r in shown.different if r.name != "seed"), "kind")
+    titles = {"tag": _("Tag"), "group": _("Group")} | {n: setting_title(r.setting, say) for n, r in rows.items()}
+    first = first_choice(shown)
     with st.container(horizontal=True, key="compare.group.choice"):
         by = pick(_("Group by"), "by", {first: titles[first]} | titles)
         metric = pick(_("Metric"), "of", {n: metric_title(n, say) for n in shown.metrics})

@@ -246,6 +246,11 @@ def nothing(wanted: Filter) -> None:
             for name in ("q", "state", "kind", "p", "tag", "starred", "archived"):
                 st.query_params.pop(name, None)
             st.rerun()
+    elif away := sum(jobs.count_jobs(workspace(), archived=True).values()):
+        st.caption(_("All jobs ({n}) are in the archive.", n=f"{away:,}"))
+        if st.button(_("Show the archive"), icon=":material/archive:", key="jobs.archive"):
+            st.query_params["archived"] = "1"
+            st.rerun()
     else:
         empty_state(
             _("No jobs yet"),

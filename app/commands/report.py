@@ -10,6 +10,7 @@ import click
 from app.commands.options import verb, workspace
 from app.commands.printing import show, show_json
 from platform_core.errors import Problem
+from platform_core.ids import new_id
 from platform_core.reports.parts import Voice
 from platform_core.reports.service import FORMATS, Format, render
 
@@ -34,12 +35,18 @@ def command(ids: tuple[str, ...], wanted: Format | None, output: str | None, for
     target = Path(output or f"{ids[0] if len(ids) == 1 else 'comparison'}.{chosen}")
     if target.exists() and not force:
         raise Problem("{path} is there already: choose another name, or replace it with --force.", path=str(target))
-    part = target.with_name(f".{target.name}.part")
+    part = target.with_name(f".{new_id()}.part")
     try:
         with part.open("wb") as file:
             for piece in pieces:
                 file.write(piece)
         part.replace(target)
+    except OSError as error:
+        raise Problem(
+            "{path} can't be written ({reason}); nothing was changed: free some space, or choose another place.",
+            path=str(target),
+            reason=error.strerror or str(error),
+        ) from error
     finally:
         part.unlink(missing_ok=True)
     size = target.stat().st_size

@@ -128,6 +128,12 @@ def metrics_of(runs: Sequence[Run]) -> list[str]:
     return sorted(names, key=rank)
 
 
+def setting_title(setting: Setting, say: Callable[[Text | str], str]) -> str:
+    """What a setting is called, with its unit where the title does not say it."""
+    title, unit = say(setting.title), say(setting.unit) if setting.unit else ""
+    return f"{title} ({unit})" if unit and unit.lower() not in title.lower() else title
+
+
 def metric_title(name: str, say: Callable[[Text | str], str]) -> str:
     """What a number is called: a part of a score with its category, one of several datasets with the dataset."""
     whole, dot, dataset = name.partition(" · ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 from functools import cache
 from typing import Any
 from xml.sax.saxutils import escape
@@ -13,20 +14,22 @@ INK, SOFT, RULE, SHADE = "#1b1f24", "#5b6472", "#d5d9e0", "#f5f6f8"
 HEIGHT = 130.0
 MARGIN = 48.0
 MOST_COLUMNS = 6
+FRAME = 6.0
+"""What reportlab leaves free inside its margins."""
 STEERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def to_pdf(document: Document) -> bytes:
     """The report as a PDF file; reportlab is imported here, since only this needs it."""
     from reportlab.lib.pagesizes import A4
-    from reportlab.platypus import CondPageBreak, Paragraph, SimpleDocTemplate, Spacer
+    from reportlab.platypus import CondPageBreak, KeepTogether, Paragraph, SimpleDocTemplate, Spacer
 
     styles, out = _styles(), io.BytesIO()
     made = SimpleDocTemplate(
         out, pagesize=A4, leftMargin=MARGIN, rightMargin=MARGIN, topMargin=MARGIN, bottomMargin=MARGIN,
         title=_shown(document.title), author="lathe", lang=document.lang, invariant=1,
     )  # fmt: skip
-    width = A4[0] - 2 * MARGIN
+    width = A4[0] - 2 * MARGIN - 2 * FRAME
     story: list[Any] = [
         Paragraph(_marked(document.title), styles["title"]),
         Paragraph(_marked(document.subtitle), styles["soft"]),
@@ -34,8 +37,10 @@ def to_pdf(document: Document) -> bytes:
     for part in document.parts:
         head = Paragraph(_marked(part.title), styles["head"])
         body = _body(part, width, styles)
-        if body:
-            story += [CondPageBreak(HEIGHT + 70 if isinstance(part, Chart) else 80), head, *body]
+        if isinstance(part, Chart) and body:
+            story.append(KeepTogether([head, *body]))
+        elif body:
+            story += [CondPageBreak(80), head, *body]
     story += [Spacer(1, 14), Paragraph(_marked(document.footer), styles["soft"])]
 
     def page_number(canvas: Any, _made: Any) -> None:
@@ -163,6 +168,9 @@ def _shown(text: str) -> str:
 
 
 def _escape(char: str) -> str:
+    plain = unicodedata.normalize("NFKC", char)
+    if all(_latin(c) or _chinese(c) for c in plain):
+        return plain
     return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
 
 

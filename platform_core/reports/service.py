@@ -15,10 +15,9 @@ from platform_core.environment.software import lathe_version
 from platform_core.errors import Problem, text
 from platform_core.evaluation.scores import Score
 from platform_core.jobs import document, service
-from platform_core.jobs.compare import ABSENT, Comparison, Run, best, compare, metric_title
+from platform_core.jobs.compare import ABSENT, Comparison, Run, best, compare, metric_title, setting_title
 from platform_core.jobs.looks import looks
 from platform_core.jobs.progress import seconds_taken
-from platform_core.jobs.spec import Setting
 from platform_core.jobs.states import word
 from platform_core.jobs.store import Job
 from platform_core.metrics.meanings import MEANINGS
@@ -138,10 +137,6 @@ def _value(name: str, value: object, voice: Voice) -> str:
     return voice.say(text("none")) if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
-def _setting(setting: Setting, voice: Voice) -> str:
-    return voice.say(setting.title) + (f" ({voice.say(setting.unit)})" if setting.unit else "")
-
-
 def _kind(kind: str, voice: Voice) -> str:
     known = algorithms().get(kind)
     return voice.say(known.title) if known is not None else kind
@@ -165,12 +160,14 @@ def _overview(shown: Comparison, voice: Voice) -> Part:
 
 def _differences(shown: Comparison, voice: Voice) -> Part:
     headings = [voice.say(text("Setting")), *(_short(run.job) for run in shown.runs)]
-    rows = [[_setting(r.setting, voice), *(_value(r.name, v, voice) for v in r.values)] for r in shown.different]
+    rows = [
+        [setting_title(r.setting, voice.say), *(_value(r.name, v, voice) for v in r.values)] for r in shown.different
+    ]
     return Grid(voice.say(text("Settings that differ")), headings, rows)
 
 
 def _settings(shown: Comparison, voice: Voice) -> Part:
-    rows = [[_setting(r.setting, voice), r.name, _value(r.name, r.values[0], voice)] for r in shown.equal]
+    rows = [[setting_title(r.setting, voice.say), r.name, _value(r.name, r.values[0], voice)] for r in shown.equal]
     one = len(shown.runs) == 1
     title = voice.say(text("Settings") if one else text("Settings that are equal"))
     headings = [voice.say(text("Setting")), voice.say(text("Name")), voice.say(text("Value"))]

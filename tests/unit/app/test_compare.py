@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -14,9 +15,11 @@ from platform_core.errors import Problem
 from platform_core.jobs import organize, store
 from platform_core.jobs import service as jobs
 from platform_core.jobs.compare import ABSENT, best, compare, grouped
+from platform_core.jobs.mean_curve import mean_curve
 from platform_core.jobs.store import Job
 from platform_core.metrics.writer import Writer
 from platform_core.reports.parts import Voice
+from platform_core.reports.pdf import _shown
 from platform_core.reports.service import render
 from platform_core.workspace.service import Workspace
 from tests.unit.app.runs import SPEC, add_job, write_metrics
@@ -94,6 +97,18 @@ def test_csv_gives_back_every_value_exactly_and_no_formula(workspace: Workspace)
     assert [repr(v) for v in found] == [repr(v) for v in values]
     long = b"".join(render(workspace, [job.id, run(workspace, 1.0).id], "csv", Voice())).decode()
     assert {row["name"] for row in csv.DictReader(io.StringIO(long))} == {"'=cmd()", "run"}
+
+
+def test_a_mean_curve_counts_each_run_only_where_it_has_points() -> None:
+    x = np.arange(4.0)
+    found = mean_curve([(x, x), (x[:3], np.array([2.0, np.nan, 4.0])), (x[:0], x[:0])])
+    assert found.n == 2
+    assert found.mean.tolist() == [1.0, 2.0, 3.0, 3.0]
+    assert found.sd.tolist() == pytest.approx([2**0.5, 2**0.5, 2**0.5, 0.0])
+
+
+def test_what_a_pdf_cannot_show_is_told() -> None:
+    assert _shown("a\u202e \u05d0 \u2082 \U0001f680 微") == "a \\u05d0 2 \\U0001f680 微"
 
 
 def test_the_page_compares_what_the_address_names(opened: Open, workspace: Workspace) -> None:
