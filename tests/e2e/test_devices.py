@@ -92,17 +92,17 @@ def test_gpus_are_reserved_and_given_back_and_a_host_is_drained(
     page = gpu_page("/hosts")
     expect(page.locator("[class*='st-key-gpu-']")).to_have_count(8, timeout=SLOW)
     card = page.locator(".st-key-gpu-3")
-    expect(card).to_contain_text("30 % busy · 43 °C · 100 W")
+    expect(card).to_contain_text("30 % busy · 43 °C · 100 W", timeout=SLOW)
 
     page.get_by_role("button", name="Reserve a GPU").click()
     page.get_by_role("button", name="GPU 3 · H200").click()
     dialog = page.get_by_role("dialog").filter(has_text="goes on")
-    expect(dialog).to_contain_text(f"Reserve GPU 3 of {this_host()}?")
+    expect(dialog).to_contain_text(f"Reserve GPU 3 of {this_host()}?", timeout=SLOW)
     dialog.get_by_label("Reason").fill("a demo <b>")
     dialog.get_by_label("Reason").press("Enter")
     dialog.get_by_role("button", name="Reserve").click()
     expect(card).to_contain_text("Reserved by", timeout=SLOW)
-    expect(card).to_contain_text("a demo <b>")
+    expect(card).to_contain_text("a demo <b>", timeout=SLOW)
     assert service.reserved(place)["GPU-3"].reason == "a demo <b>"
 
     page.get_by_role("button", name="Release GPU 3").click()
@@ -131,7 +131,7 @@ def test_gpus_are_reserved_and_given_back_and_a_host_is_drained(
     verbs = [one.verb for one in reversed(decisions(place))]
     assert verbs == ["reserve", "release"] * 2 + ["drain", "undrain"] * 2
     page.get_by_text("Who reserved, released and drained").click()
-    expect(page.locator(".st-key-decisions")).to_contain_text("released GPU 3")
+    expect(page.locator(".st-key-decisions")).to_contain_text("released GPU 3", timeout=SLOW)
 
     narrow = gpu_page("/hosts", 420)
     expect(narrow.locator(".st-key-gpu-7")).to_be_visible(timeout=SLOW)
