@@ -44,6 +44,7 @@ def log_panel(job: Job, path: Path | None, metrics: Path) -> None:
         return
     if log_search.goes_on(found, at):
         st.fragment(search_on, run_every=log_search.EVERY, key="log-searching")(job, path, query, at)
+        st.empty()  # where the steps were: they are not for while it searches
     else:
         lines(job, found, query, at, nothing(found, query))
         steps(found, query, at)

@@ -136,7 +136,7 @@ def told_the_truth(site: Site, job: Job) -> None:
         assert info.has_tokenizer
 
 
-@pytest.mark.timeout(300 + 60 * ROUNDS)
+@pytest.mark.timeout(900 + 120 * ROUNDS)
 def test_real_trainings_survive_whatever_is_killed(tmp_path: Path) -> None:
     site = Site(tmp_path / "home", {"LATHE_WARM": "1", "LATHE_STOP_GRACE": "2"})
     try:
