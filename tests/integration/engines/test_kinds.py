@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -88,8 +89,11 @@ def test_grpo_shows_rollouts_whose_rewards_are_exact_match(
     assert steps.tolist() == [1, 2, 3]
     assert all(0 <= reward <= 1 for reward in rewards)
     assert max(reader.points("reward_std")[1]) > 0
-    shown = [sample.data for sample in reader.samples()]
-    assert len(shown) == 3 * 4
+    found = reader.samples()
+    told = Counter(sample.step for sample in found)
+    assert set(told) == {1, 2, 3}
+    assert set(told.values()) <= {4, 6, 8}  # two of each of two prompts, and of those that are followed
+    shown = [sample.data for sample in found]
     for sample in shown:
         answer = sample["completion"].rpartition("#")[2].strip() if "#" in sample["completion"] else None
         assert sample["reward"] == float(answer == sample["reference"])
