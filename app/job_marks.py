@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import streamlit as st
 
@@ -27,10 +28,12 @@ def mark(workspace: Workspace, verb: Mark, chosen: Sequence[Job], said: str) -> 
         st.session_state[BEFORE] = (now(), before, said)
 
 
-def mark_menu(workspace: Workspace, chosen: Sequence[Job]) -> None:
+def mark_menu(
+    workspace: Workspace, chosen: Sequence[Job], look: Literal["secondary", "tertiary"] = "secondary"
+) -> None:
     """Star, tags, group and archive for all chosen jobs."""
     with st.popover(
-        _("Mark"), icon=":material/label:", disabled=not chosen, key="act.mark", on_change="rerun"
+        _("Mark"), icon=":material/label:", disabled=not chosen, key="act.mark", on_change="rerun", type=look
     ) as opened:
         if not opened.open or not chosen:
             return
@@ -101,22 +104,26 @@ def marks_undo_bar(workspace: Workspace) -> None:
             st.rerun()
 
 
-def marks(workspace: Workspace, job: Job) -> None:
-    """A job's star, tags, group and note on one line, each to be changed; the note is shown as plain text."""
-    with st.container(horizontal=True, vertical_alignment="center", key="marks"):
-        star = _("Take the star off") if job.starred else _("Put a star on")
-        icon = ":material/star:" if job.starred else ":material/star_border:"
-        if st.button(star, icon=icon, key="marks.star", type="tertiary"):
-            after(workspace, lambda w, i: organize.star(w, i, not job.starred), [job], _("Stars are set."))
-        for tag in job.tags:
-            st.badge(plain(tag), color="gray")
-        if job.archived_at is not None:
-            st.badge(_("archived"), icon=":material/archive:", color="gray")
-        mark_menu(workspace, [job])
-        with st.popover(_("Note"), icon=":material/edit_note:", key="marks.note", on_change="rerun") as opened:
-            if opened.open:
-                note_form(workspace, job)
-    marks_undo_bar(workspace)
+def mark_line(workspace: Workspace, job: Job) -> None:
+    """A job's star, tags, group and note in one line, each to be changed."""
+    star = _("Take the star off") if job.starred else _("Put a star on")
+    icon = ":material/star:" if job.starred else ":material/star_border:"
+    if st.button(star, icon=icon, key="marks.star", type="tertiary"):
+        after(workspace, lambda w, i: organize.star(w, i, not job.starred), [job], _("Stars are set."))
+    for tag in job.tags:
+        st.badge(plain(tag), color="gray")
+    if job.archived_at is not None:
+        st.badge(_("archived"), icon=":material/archive:", color="gray")
+    mark_menu(workspace, [job], "tertiary")
+    with st.popover(
+        _("Note"), icon=":material/edit_note:", key="marks.note", on_change="rerun", type="tertiary"
+    ) as opened:
+        if opened.open:
+            note_form(workspace, job)
+
+
+def note(job: Job) -> None:
+    """What somebody wrote about the job, as plain text."""
     if job.note:
         st.text(job.note)
 

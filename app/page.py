@@ -69,14 +69,20 @@ def link(name: str, label: str, icon: str | None = None, /, **query: str) -> Non
         )
 
 
-def header(title: str, line: str) -> Any:
-    """The head of a page: title and one line that says what it is for; returns the place of its primary action."""
+def header(title: str, line: str, beside: Callable[[], None] | None = None) -> Any:
+    """The head of a page: title and one line that says what it is for; returns the place of its primary action.
+
+    `beside` draws small things at the end of the line.
+    """
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="page-header"
     ):
         with st.container(gap="xxsmall", width="content", key="page-title"):
             st.title(plain(title), anchor=False)
-            st.caption(line)
+            with st.container(horizontal=True, vertical_alignment="center", gap="small", key="page-line"):
+                st.caption(line, width="content")
+                if beside is not None:
+                    beside()
         return st.container(
             horizontal=True,
             horizontal_alignment="right",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.alert_words import ICONS, level_word
-from app.page import link, plain, workspace
+from app.page import as_problem, link, plain, workspace
 from app.words import _, say
 from platform_core.alerts import service as alerts
 from platform_core.doctor.diagnosis import LEVELS
@@ -22,7 +22,11 @@ def alert_badge() -> None:
 
 
 def badge() -> None:
-    count, newest = alerts.count_asking(workspace())
+    try:
+        count, newest = alerts.count_asking(workspace())
+    except Exception as error:
+        as_problem(error)  # logged where it is a surprise; the page itself says what is wrong
+        return
     known = st.session_state.setdefault(NEWEST, newest)
     if newest > known:
         st.session_state[NEWEST] = newest

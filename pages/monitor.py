@@ -24,7 +24,7 @@ from app.job_actions import (
     undo_bar,
     unknown_job,
 )
-from app.job_marks import marks
+from app.job_marks import mark_line, marks_undo_bar, note
 from app.job_status import status, why
 from app.log_panel import log_panel
 from app.page import Door, empty_state, go, guarded, header, link, plain, workspace
@@ -58,8 +58,8 @@ def page(job_id: str, live: bool) -> None:
         st.rerun()
     head(job)
     refusals()
-    with guarded():
-        marks(workspace(), job)
+    marks_undo_bar(workspace())
+    note(job)
     with guarded():
         group_strip(job, group)
     with guarded():
@@ -73,7 +73,8 @@ def page(job_id: str, live: bool) -> None:
 
 def head(job: Job) -> None:
     """The job's name, what it is, and what can be done with it."""
-    with header(job.name, plain(" · ".join([kind_title(job), job.owner, job.id]))):
+    line = plain(" · ".join([kind_title(job), job.owner, job.id]))
+    with header(job.name, line, lambda: mark_line(workspace(), job)):
         place = workspace()
         if job.state in STARTABLE:
             start_button(place, [job], start_label(job), primary=not mendable(place, job))

@@ -40,6 +40,9 @@ OTHERS = {
         ),
         Variable("LATHE_KILL_ROUNDS", "a few", "Rounds of the tests in tests/faults; `make faults`: 200."),
         Variable("LATHE_KILL_SEED", "0", "Where their choices start; a round that fails prints its own."),
+        Variable("LATHE_TEST_CLOCK", "0", "Seconds by which a test of faults shifts the clock of a supervisor."),
+        Variable("LATHE_DOCTOR_SEEDS", "4", "Seeds of the doctor's tests; `make doctor`: 20."),
+        Variable("LATHE_DOCTOR_FIRST", "0", "The first of those seeds."),
         Variable("LATHE_LOCKED_SECONDS", "3", "How long the test of a locked database keeps it locked."),
     ),
     "Set by the platform in each runner": (

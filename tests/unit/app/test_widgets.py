@@ -112,10 +112,10 @@ def test_a_result_joins_scores_with_their_intervals() -> None:
          "sampled_low": 0.55, "sampled_high": 0.6, "exact_match/hard": 0.5}
     )  # fmt: skip
     assert [s.name for s in found] == ["exact_match", "sampled_accuracy", "exact_match/hard"]
-    assert found[0].value_text() == "97.8 %"
-    assert found[0].interval_text() == "96.1–98.8 %"
+    assert results.value_text(found[0]) == "97.8 %"
+    assert results.interval_text(found[0]) == "96.1–98.8 %"
     assert (found[1].low, found[1].n) == (0.55, 500)
-    assert found[2].interval_text() == ""
+    assert results.interval_text(found[2]) == ""
     assert [s.name for s in results.scores({"loss": 0.1, "n": 3})] == ["loss", "n"]
 
 
