@@ -101,7 +101,11 @@ def gpu_card(gpu: Gpu, reserved: Reservation | None, names: dict[str, str]) -> N
     if len(gpu.processes) > NAMED:
         st.caption(_("and {n} more processes", n=len(gpu.processes) - NAMED))
     if not gpu.processes:
-        st.caption(_("Nobody uses it.") if gpu.memory_used < GIB else _("Its memory is used by processes not seen."))
+        st.caption(
+            _("Nobody uses it.")
+            if gpu.memory_used < GIB
+            else _("Its memory is used by processes that can't be seen from here.")
+        )
     if reserved is not None:
         said = _("Reserved by {who} {ago}", who=reserved.actor, ago=ago(max(0.0, now() - reserved.since)))
         st.caption(f":material/lock: {plain(said)}{': ' + plain(reserved.reason) if reserved.reason else ''}")
@@ -123,8 +127,8 @@ def decision_rows(made: Sequence[Decision], found: Latest | None) -> None:
         said = {
             "reserve": _("{who} reserved {gpu}", who=one.actor, gpu=what),
             "release": _("{who} released {gpu}", who=one.actor, gpu=what),
-            "drain": _("{who} let it take no new jobs", who=one.actor),
-            "undrain": _("{who} let it take jobs again", who=one.actor),
+            "drain": _("{who} stopped it from taking new jobs", who=one.actor),
+            "undrain": _("{who} opened it to jobs again", who=one.actor),
         }.get(one.verb, one.verb)
         st.caption(plain(f"{moment(one.time)} · {said}{': ' + one.reason if one.reason else ''}"))
 

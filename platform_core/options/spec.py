@@ -44,7 +44,7 @@ class Options(BaseModel):
     )
     alert_level: Literal["info", "warning", "critical"] = setting(
         "warning",
-        title="Send from",
+        title="Lowest level sent",
         help="Alerts of this level and above are sent.",
         group="Alerts",
         labels={"info": "Note", "warning": "Warning", "critical": "Critical"},

@@ -184,7 +184,7 @@ def _numbers(shown: Comparison, voice: Voice) -> Part:
     headings = [voice.say(text("Metric"))]
     headings += [voice.say(text("Value"))] if single else [_short(run.job) for run in shown.runs]
     final = all(run.final for run in shown.runs)
-    title = text("Results, with 95 % intervals where there are any") if final else text("Results and last values")
+    title = text("Results, with 95 % intervals where there are any") if final else text("Results and newest values")
     return Grid(voice.say(title), headings, rows, frozenset(strong))
 
 

@@ -30,7 +30,7 @@ def examine(case: Case) -> Diagnosis | None:
         RULE.name,
         "warning",
         text(
-            "The job's {n} GPUs have been idle for {minutes:.0f} minutes.",
+            "All GPUs of the job ({n}) have been idle for {minutes:.0f} minutes.",
             n=len(case.gpus),
             minutes=(recent[-1].time - recent[0].time) / 60,
         ),
@@ -46,7 +46,7 @@ def _larger(case: Case) -> Fix | None:
     if not isinstance(batch, int) or batch * 2 > 65_536 or any(g.memory_used * 2 > g.memory_total for g in case.gpus):
         return None
     return Fix(
-        text("Double the batch to {batch}: over half of their memory is free.", batch=batch * 2),
+        text("Double the batch to {batch}: over half of the GPUs' memory is free.", batch=batch * 2),
         {"batch_size": batch * 2},
     )
 

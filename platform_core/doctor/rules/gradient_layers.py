@@ -38,7 +38,9 @@ def examine(case: Case) -> Diagnosis | None:
 def _why(kind: str) -> Text:
     if kind == "dead":
         return text("What these layers hold stays as it was at the start, at the full cost of memory and time.")
-    return text("Layers that learn at very different speeds train badly together: a warm-up or another start may help.")
+    return text(
+        "Layers that learn at very different speeds train badly together: a warm-up or another initialisation may help."
+    )
 
 
 RULE = Rule(

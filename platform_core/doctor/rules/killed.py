@@ -46,7 +46,7 @@ RULE = Rule(
     explains=text(
         "An attempt ended by a signal from outside or a reboot, and its kernel counted no out-of-memory kill."
     ),
-    suggests=text("None is needed: started again, it goes on."),
+    suggests=text("No change is needed: started again, it goes on."),
     examine=examine,
     when="ended",
 )

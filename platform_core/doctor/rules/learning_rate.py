@@ -96,7 +96,7 @@ def _too_low(case: Case, rate: float) -> Diagnosis | None:
         "warning",
         text("The learning rate {rate:g} is far too low: the loss stays where it began.", rate=rate),
         text(
-            "At this rate the training takes many times as many steps; {low:g} to {high:g} is usual here.",
+            "At this rate the training takes far more steps; {low:g} to {high:g} is usual here.",
             low=advised[0],
             high=advised[1],
         ),

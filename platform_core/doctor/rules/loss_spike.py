@@ -53,7 +53,7 @@ def examine(case: Case) -> Diagnosis | None:
             step=step,
             value=float(series.values[index]),
         ),
-        text("A jump undoes what was learned, and may be the first of a row that ends in a blow-up."),
+        text("A jump undoes what was learned, and may be the first of several that end in a blow-up."),
         lower_learning_rate(case, 3.0) if level != "info" else None,
         int(series.steps[begin + BEFORE]),
         evidence("loss", series, float(np.exp(limit[at])), index),

@@ -41,7 +41,7 @@ def examine(case: Case) -> Diagnosis | None:
         RULE.name,
         "warning",
         text(
-            "The model learns its training data by heart: since step {step} the validation loss rose from {least:.3g} "
+            "The model memorises its training data: since step {step} the validation loss rose from {least:.3g} "
             "to {last:.3g}, while the training loss fell.",
             step=step,
             least=least,

@@ -40,7 +40,7 @@ def examine(case: Case) -> Diagnosis | None:
         RULE.name,
         "critical" if best - now > FAR * scale else "warning",
         text("The reward fell from {best:.3g} at step {step} to {now:.3g}.", best=best, step=step, now=now),
-        text("What the model had learned is lost; more steps on this way seldom bring it back."),
+        text("What the model had learned is lost; more steps like this seldom bring it back."),
         lower_learning_rate(case, 3.0),
         step,
         evidence("reward", series, best - DROP * scale),
