@@ -68,7 +68,8 @@ class Sampler:
         if self._day is None or self._day.path != path:
             if self._day is not None:
                 self._day.close()
-            path.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (path.parent.parent, path.parent):  # not of a workspace that was moved away meanwhile
+                folder.mkdir(exist_ok=True)
             self._day = _open(path)
             for old in sorted(path.parent.glob("????-??-??.sqlite"))[: -history.DAYS_KEPT]:
                 for suffix in ("", "-wal", "-shm"):
