@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from app import address
@@ -75,28 +77,28 @@ def gpus(found: Latest) -> None:
                 gpu_card(gpu, reserved.get(gpu.uuid), names)
 
 
-@st.dialog(" ")
-def ask_reserve(gpu: Gpu, host: str) -> None:
-    """Reserve a GPU, after saying what that does."""
-    st.markdown(f"**{plain(_('Reserve GPU {n} of {host}?', n=gpu.index, host=host))}**")
-    st.caption(_("No new job is given it until it is released. A job that runs on it goes on."))
-    reason = st.text_input(_("Reason"), placeholder=_("What it is kept for"), max_chars=service.LONGEST_REASON)
-    if st.button(_("Reserve"), type="primary"):
-        with guarded():
-            service.reserve(workspace(), gpu.uuid, current_user(), reason, host)
-            st.rerun()
+def ask_reserve(cards: Mapping[str, Gpu], host: str) -> None:
+    """Reserve one of the GPUs, after saying what that does."""
+    with st.popover(_("Reserve a GPU"), icon=":material/lock:", key="reserve"), st.form("reserve.form", border=False):
+        uuid = st.selectbox("GPU", list(cards), format_func=lambda u: f"GPU {cards[u].index} · {cards[u].name}")
+        st.caption(_("No new job is given it until it is released. A job that runs on it goes on."))
+        reason = st.text_input(_("Reason"), placeholder=_("What it is kept for"), max_chars=service.LONGEST_REASON)
+        if st.form_submit_button(_("Reserve"), type="primary", key="reserve.do"):
+            with guarded():
+                service.reserve(workspace(), uuid, current_user(), reason, host)
+                st.rerun()
 
 
-@st.dialog(" ")
 def ask_drain(host: str) -> None:
     """Drain a host, after saying what that does."""
-    st.markdown(f"**{plain(_('Start no new jobs on {host}?', host=host))}**")
-    st.caption(_("Jobs that run go on to their end; those that wait stay in the queue until it takes jobs again."))
-    reason = st.text_input(_("Reason"), placeholder=_("Why it takes no new jobs"), max_chars=service.LONGEST_REASON)
-    if st.button(_("Take no new jobs"), type="primary"):
-        with guarded():
-            service.drain(workspace(), host, current_user(), reason)
-            st.rerun()
+    with st.popover(_("Take no new jobs"), icon=":material/block:", key="drain"), st.form("drain.form", border=False):
+        st.markdown(f"**{plain(_('Start no new jobs on {host}?', host=host))}**")
+        st.caption(_("Jobs that run go on to their end; those that wait stay in the queue until it takes jobs again."))
+        reason = st.text_input(_("Reason"), placeholder=_("Why it takes no new jobs"), max_chars=service.LONGEST_REASON)
+        if st.form_submit_button(_("Take no new jobs"), type="primary", key="drain.do"):
+            with guarded():
+                service.drain(workspace(), host, current_user(), reason)
+                st.rerun()
 
 
 def given_back(said: str, undone: Reservation | Drain | None) -> None:
@@ -141,14 +143,11 @@ def keep_back(host: str, found: Latest | None) -> None:
     cards = {g.uuid: g for g in found.snapshot.gpus} if found is not None else {}
     mine = [uuid for uuid, kept in reserved.items() if kept.host == host]
     with st.container(horizontal=True, vertical_alignment="bottom", key="keep-back"):
-        if drained is None and st.button(_("Take no new jobs"), icon=":material/block:", key="drain"):
+        if drained is None:
             ask_drain(host)
-        free = [uuid for uuid in cards if uuid not in reserved]
+        free = {uuid: gpu for uuid, gpu in cards.items() if uuid not in reserved}
         if free:
-            with st.popover(_("Reserve a GPU"), icon=":material/lock:"):
-                for uuid in free:
-                    if st.button(plain(f"GPU {cards[uuid].index} · {cards[uuid].name}"), key=f"reserve.{uuid}"):
-                        ask_reserve(cards[uuid], host)
+            ask_reserve(free, host)
         for uuid in mine:
             label = f"GPU {cards[uuid].index}" if uuid in cards else uuid
             if st.button(plain(_("Release {gpu}", gpu=label)), icon=":material/lock_open:", key=f"release.{uuid}"):

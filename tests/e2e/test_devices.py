@@ -23,7 +23,7 @@ from platform_core.jobs.states import ENDED
 from tests.e2e.conftest import ROOT, SETTLED, Server, end_jobs, serve
 
 GIB = 2**30
-SLOW = 180_000
+SLOW = 40_000
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +95,11 @@ def test_gpus_are_reserved_and_given_back_and_a_host_is_drained(
     expect(card).to_contain_text("30 % busy · 43 °C · 100 W", timeout=SLOW)
 
     page.get_by_role("button", name="Reserve a GPU").click()
-    page.get_by_role("button", name="GPU 3 · H200").click()
-    dialog = page.get_by_role("dialog").filter(has_text="goes on")
-    expect(dialog).to_contain_text(f"Reserve GPU 3 of {this_host()}?", timeout=SLOW)
-    dialog.get_by_label("Reason").fill("a demo <b>")
-    dialog.get_by_label("Reason").press("Enter")
-    dialog.get_by_role("button", name="Reserve").click()
+    form = page.get_by_test_id("stForm").filter(has_text="A job that runs on it goes on")
+    form.get_by_role("combobox").click()
+    page.get_by_role("option", name="GPU 3 · H200").click()
+    form.get_by_label("Reason").fill("a demo <b>")
+    form.get_by_role("button", name="Reserve").click()
     expect(card).to_contain_text("Reserved by", timeout=SLOW)
     expect(card).to_contain_text("a demo <b>", timeout=SLOW)
     assert service.reserved(place)["GPU-3"].reason == "a demo <b>"
@@ -117,8 +116,8 @@ def test_gpus_are_reserved_and_given_back_and_a_host_is_drained(
     expect(page.get_by_role("button", name="Undo")).to_have_count(0, timeout=SLOW)
 
     page.get_by_role("button", name="Take no new jobs").click()
-    dialog = page.get_by_role("dialog").filter(has_text="stay in the queue")
-    dialog.get_by_role("button", name="Take no new jobs").click()
+    form = page.get_by_test_id("stForm").filter(has_text="stay in the queue")
+    form.get_by_role("button", name="Take no new jobs").click()
     expect(page.get_by_text(re.compile("starts no new jobs:"))).to_be_visible(timeout=SLOW)
     assert service.drained(place) is not None
     page.get_by_role("button", name="Take jobs again").click()
