@@ -20,7 +20,7 @@ Opened = Callable[..., None]
 HOSTILE = (
     "<img src=x onerror=\"document.title='owned'\"> **bold** [x](javascript:alert(1)) $x^2$ :red[no] \u202egnp.exe"
 )
-CHART = ".live-chart:has-text('Loss') .plot"
+CHART = ".st-key-curves .live-chart:has-text('Loss') .plot"
 LAST_X = "node => { const x = node._fullData.at(-1).x; return x[x.length - 1]; }"
 LAST_STEP = "() => +document.querySelector('.st-key-facts').innerText.match(/Step\\s+([\\d,]+)/)[1].replaceAll(',', '')"
 OPACITY = """() => {
@@ -85,7 +85,7 @@ def drag(page: Page) -> None:
 def test_zoom_and_node_survive_new_points(page: Page, server: Server, opened: Opened, run: Job) -> None:
     opened(page, f"/monitor?job={run.id}")
     chart = page.locator(CHART).first
-    page.wait_for_function("() => document.querySelector('.live-chart .plot')?._fullLayout")
+    page.wait_for_function("() => document.querySelector('.st-key-curves .live-chart .plot')?._fullLayout")
     chart.evaluate("node => { window.kept = node; }")
     before = chart.evaluate(LAST_X)
     drag(page)
@@ -105,7 +105,7 @@ def test_a_zoom_survives_new_points_on_every_axis(
     page: Page, server: Server, opened: Opened, run: Job, view: str
 ) -> None:
     opened(page, f"/monitor?job={run.id}&{view}")
-    page.wait_for_function("() => document.querySelector('.live-chart .plot')?._fullLayout")
+    page.wait_for_function("() => document.querySelector('.st-key-curves .live-chart .plot')?._fullLayout")
     chart = page.locator(CHART).first
     chart.evaluate("node => { window.kept = node; }")
     meta = chart.evaluate("node => node._fullLayout.meta.axis")
@@ -123,7 +123,7 @@ def test_a_zoom_survives_new_points_on_every_axis(
 
 def test_the_page_never_greys_out(page: Page, server: Server, opened: Opened, run: Job) -> None:
     opened(page, f"/monitor?job={run.id}")
-    page.wait_for_function("() => document.querySelector('.live-chart .plot')?._fullLayout")
+    page.wait_for_function("() => document.querySelector('.st-key-curves .live-chart .plot')?._fullLayout")
     before = page.locator(CHART).first.evaluate(LAST_X)
     assert page.evaluate(LEAST_OPACITY, 6) == 1
     assert page.locator(CHART).first.evaluate(LAST_X) > before
