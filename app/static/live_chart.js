@@ -90,6 +90,9 @@ export default function ({ data, parentElement, setStateValue }) {
   }
   return () => {
     gone = true;
-    if (!node.isConnected) { node.watch.disconnect(); window.Plotly?.purge(node); }
+    if (node.isConnected) return;
+    node.watch.disconnect();
+    // Plotly answers the mouse a moment later, and needs its node then.
+    setTimeout(() => { if (!node.isConnected) window.Plotly?.purge(node); }, 1000);
   };
 }

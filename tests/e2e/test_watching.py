@@ -86,6 +86,7 @@ def test_zoom_and_node_survive_new_points(page: Page, server: Server, opened: Op
     opened(page, f"/monitor?job={run.id}")
     chart = page.locator(CHART).first
     page.wait_for_function("() => document.querySelector('.st-key-curves .live-chart .plot')?._fullLayout")
+    wait_for(lambda: chart.evaluate(LAST_X) > 40)  # by then all metrics are there, and no chart is added any more
     chart.evaluate("node => { window.kept = node; }")
     before = chart.evaluate(LAST_X)
     drag(page)
