@@ -102,9 +102,10 @@ def between_fields(spec_class: type[BaseModel], given: Mapping[str, Any], findin
 
 def ordered(spec_class: type[BaseModel]) -> list[str]:
     """The settings that a kind declares itself before those it shares with others; switches after the rest."""
-    own = list(spec_class.__annotations__)
-    names = [n for n in own if n in spec_class.model_fields]
-    names += [n for n in spec_class.model_fields if n not in own]
+    declared = [
+        n for c in spec_class.__mro__ for n in vars(c).get("__annotations__", ()) if n in spec_class.model_fields
+    ]
+    names = list(dict.fromkeys([*declared, *spec_class.model_fields]))
     return sorted(names, key=lambda n: plain_type(spec_class.model_fields[n])[0] is bool)
 
 
@@ -223,10 +224,10 @@ def fill(spec_class: type[BaseModel], key: str, values: Mapping[str, Any]) -> li
 
 
 def prefill(spec_class: type[BaseModel], key: str, choices: Mapping[Pick, Sequence[Choice]]) -> None:
-    """Where only one thing of the library suits, it is chosen."""
+    """Where only one thing of the library suits, it is chosen; what stands under "Advanced" is left empty."""
     for name, field in spec_class.model_fields.items():
         pick, wkey = setting_of(field).pick, f"{key}.{name}"
-        if pick and wkey not in st.session_state and draft(key).get(name) is None:
+        if pick and not setting_of(field).advanced and wkey not in st.session_state and draft(key).get(name) is None:
             suiting = [c for c in choices.get(pick, ()) if c.fits]
             if len(suiting) == 1:
                 draft(key)[name] = suiting[0].value

@@ -160,6 +160,12 @@ class PretrainSpec(TrainingSpec):
             if not self.model:
                 raise cross_field("Choose the model whose training goes on, or start from scratch.", "model")
             return self
+        if self.tuning != "full":
+            raise cross_field(
+                "An adapter needs weights that have learned something: train all weights, or start from a model.",
+                "tuning",
+                "start",
+            )
         if not self.tokenizer:
             raise cross_field(
                 "A model from scratch needs a tokenizer: choose one, or train one first (kind “Tokenizer”).",

@@ -1,107 +1,65 @@
-"""Settings that all training algorithms of the `hf` engine share (names follow transformers' TrainingArguments)."""
+"""Settings that all training algorithms share: precision, device, validation, reports and checkpoints."""
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from pydantic import model_validator
 
-from platform_core.jobs.spec import JobSpec, cross_field, setting
+from platform_core.algorithms.adapter import AdapterSpec
+from platform_core.jobs.spec import cross_field, setting
 
 
-class TrainingSpec(JobSpec):
-    """Optimizer, schedule, length and checkpoints of a gradient-based training."""
+class TrainingSpec(AdapterSpec):
+    """A gradient-based training from a dataset."""
 
-    max_steps: int | None = setting(
-        None,
-        title="Steps",
-        help="Optimizer updates. Empty: as many as the epochs need.",
-        unit="steps",
-        ge=1,
-        le=100_000_000,
-    )
-    epochs: float = setting(
-        1.0,
-        title="Epochs",
-        help="Passes over the dataset; ignored when steps are given.",
-        gt=0,
-        le=10_000,
-        step=0.5,
-        recommended=(1, 5),
-    )
-    batch_size: int = setting(
-        8,
-        title="Batch size",
-        help="Rows in one forward pass (micro batch).",
-        group="Optimizer",
-        unit="rows",
-        ge=1,
-        le=65_536,
-    )
-    gradient_accumulation_steps: int = setting(
-        1,
-        title="Gradient accumulation",
-        help="Forward passes summed into one update: the global batch is this times the batch size.",
-        group="Optimizer",
-        unit="passes",
-        advanced=True,
-        ge=1,
-        le=65_536,
-    )
-    learning_rate: float = setting(
-        2e-5, title="Learning rate", help="Peak step size of AdamW.", group="Optimizer", gt=0, le=1, scientific=True
-    )
-    lr_scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = setting(
-        "linear",
-        title="Learning-rate schedule",
-        help="How the learning rate goes down after the warm-up.",
-        group="Optimizer",
-        advanced=True,
-        labels={
-            "linear": "Linear to zero",
-            "cosine": "Cosine to zero",
-            "constant": "Constant",
-            "constant_with_warmup": "Constant after warm-up",
-        },
-    )
-    warmup_steps: int = setting(
-        0,
-        title="Warm-up",
-        help="Steps in which the learning rate rises from zero.",
-        group="Optimizer",
-        unit="steps",
+    validation_share: float = setting(
+        0.0,
+        title="Validation share",
+        help="Share of the dataset's rows, drawn by the seed, that is not trained on but measured; 0: none.",
+        group="Validation",
         advanced=True,
         ge=0,
-    )
-    weight_decay: float = setting(
-        0.01,
-        title="Weight decay",
-        help="Decoupled weight decay of AdamW.",
-        group="Optimizer",
-        advanced=True,
-        ge=0,
-        le=1,
+        le=0.5,
         step=0.01,
+        recommended=(0.01, 0.1),
+        shown_if={"validation_dataset": (None, "")},
     )
-    adam_beta2: float = setting(
-        0.999,
-        title="Adam β₂",
-        help="Decay of the second moment.",
-        group="Optimizer",
+    validation_dataset: str | None = setting(
+        None,
+        title="Validation dataset",
+        help="Rows of their own to measure on, in the same format. Empty: a share of the training rows, or none.",
+        group="Validation",
         advanced=True,
-        gt=0,
-        lt=1,
-        step=0.001,
+        pick="dataset",
     )
-    max_grad_norm: float = setting(
-        1.0,
-        title="Gradient clipping",
-        help="Gradients are scaled down to this norm; 0 turns it off.",
-        group="Optimizer",
+    eval_every: int | None = setting(
+        None,
+        title="Measure every",
+        help="Steps between two measurements on the validation rows. Empty: ten times in the whole training.",
+        group="Validation",
+        unit="steps",
         advanced=True,
-        ge=0,
-        step=0.1,
+        ge=1,
+    )
+    early_stopping: int | None = setting(
+        None,
+        title="Stop early after",
+        help="End the training when so many measurements in a row brought no better value. Empty: never.",
+        group="Validation",
+        unit="measurements",
+        advanced=True,
+        ge=1,
+        le=1000,
+    )
+    early_stopping_metric: str = setting(
+        "eval_loss",
+        title="Judged by",
+        help="The metric of the measurement that decides; `best is` says which way is better.",
+        group="Validation",
+        advanced=True,
+        min_length=1,
+        max_length=200,
     )
     dtype: Literal["float32", "bfloat16"] = setting(
         "float32",
@@ -178,24 +136,45 @@ class TrainingSpec(JobSpec):
         labels={"lower": "The lowest value", "higher": "The highest value"},
     )
 
-    def steps_for(self, batches: int) -> int:
-        """Optimizer updates for `batches` micro batches an epoch, as transformers' Trainer counts them."""
-        if self.max_steps is not None:
-            return self.max_steps
-        return math.ceil(self.epochs * max(1, math.ceil(batches / self.gradient_accumulation_steps)))
+    final_model: Literal["last", "best"] = setting(
+        "last",
+        title="Model at the end",
+        help="The weights of the last step, or those of the best checkpoint that is kept.",
+        group="Run",
+        advanced=True,
+        labels={"last": "The last", "best": "The best checkpoint"},
+    )
 
-    def total_steps(self, rows: int | None = None) -> int | None:
-        if self.max_steps is not None or rows is None:
-            return self.max_steps
-        return self.steps_for(math.ceil(rows / self.batch_size))
+    def trained_rows(self, rows: int) -> int:
+        return rows - self.held_out(rows)
+
+    def held_out(self, rows: int) -> int:
+        """How many of the dataset's `rows` are kept for validation: at least one where a share is asked for."""
+        if self.validation_dataset or not self.validation_share:
+            return 0
+        return min(max(1, round(rows * self.validation_share)), rows - 1)
+
+    @property
+    def validates(self) -> bool:
+        """Whether something is measured on rows that are not trained on."""
+        return bool(self.validation_share or self.validation_dataset)
 
     @model_validator(mode="after")
-    def warmup_fits(self) -> TrainingSpec:
-        if self.max_steps is not None and self.warmup_steps > self.max_steps:
+    def early_stopping_can_happen(self) -> TrainingSpec:
+        if self.early_stopping and not self.validates:
             raise cross_field(
-                "Warm-up of {warmup_steps} steps is longer than the {max_steps} steps of the training: lower it.",
-                "warmup_steps",
-                warmup_steps=self.warmup_steps,
-                max_steps=self.max_steps,
+                "Stopping early needs something to measure: set a validation share or a validation dataset.",
+                "early_stopping",
+                "validation_share",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def best_is_known(self) -> TrainingSpec:
+        if self.final_model == "best" and not self.keep_best:
+            raise cross_field(
+                "The best checkpoint is known only when one is kept: name the metric, such as eval_loss.",
+                "keep_best",
+                "final_model",
             )
         return self

@@ -12,9 +12,10 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from platform_core.algorithms.grpo import GRPOSpec
 from platform_core.errors import Problem
 from platform_core.rewards.exact_match import exact_match
-from runners.engines.hf.data import encode, load_rows, prompt_text
-from runners.engines.hf.model import context_length, load_model, load_tokenizer, save_model
+from runners.engines.hf.data import encode, prompt_text
+from runners.engines.hf.model import context_length, load_start, load_tokenizer, save_model
 from runners.engines.hf.trainer import prepare, run_training, training_arguments
+from runners.engines.hf.validation import training_rows
 from runners.job import Run
 from runners.report import Report
 
@@ -72,6 +73,8 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc]
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         scored: dict[str, torch.Tensor] = super()._generate_and_score_completions(inputs)
         step = self.state.global_step + 1
+        if not self.model.training:
+            return scored
         if step == 1 or step % self.args.logging_steps == 0:
             self._show(step, scored["advantages"].tolist(), scored["completion_ids"][:, -1].tolist())
         return scored
@@ -122,6 +125,12 @@ def completion_length(spec: GRPOSpec, model: Any, tokenizer: Any, prompts: Any, 
     return room
 
 
+def asked(rows: list[dict[str, Any]], tokenizer: Any, file: str) -> Dataset:
+    """Prompts as the model reads them, with the answers that the reward checks."""
+    prompts = [prompt_text(row["prompt"], tokenizer, file) for row in rows]
+    return Dataset.from_dict({"prompt": prompts, "answer": [row["answer"] for row in rows]})
+
+
 def train(run: Run, report: Report) -> dict[str, object]:
     """Train as the job's GRPOSpec says and leave the model in `run.output`; returns the last numbers."""
     spec = run.spec
@@ -129,7 +138,7 @@ def train(run: Run, report: Report) -> dict[str, object]:
     prepare(run)
     tokenizer = load_tokenizer(run.paths["model"])
     file = run.paths["dataset"].name
-    rows = load_rows(run.paths["dataset"], "grpo", report)
+    rows, measured = training_rows(run, "grpo", report)
     prompts = spec.batch_size * spec.gradient_accumulation_steps // spec.num_generations
     if len(rows) < prompts:
         raise Problem(
@@ -139,11 +148,9 @@ def train(run: Run, report: Report) -> dict[str, object]:
             rows=len(rows),
             prompts=prompts,
         )
-    data = Dataset.from_dict(
-        {"prompt": [prompt_text(r["prompt"], tokenizer, file) for r in rows], "answer": [r["answer"] for r in rows]}
-    )
+    data, held_out = asked(rows, tokenizer, file), asked(measured, tokenizer, file) if measured else None
     report.phase("loading the model")
-    model = load_model(run.paths["model"], tokenizer)
+    model, adapter = load_start(run, tokenizer)
     arguments = GRPOConfig(
         **training_arguments(run, spec),
         num_generations=spec.num_generations,
@@ -159,10 +166,12 @@ def train(run: Run, report: Report) -> dict[str, object]:
         model=model,
         args=arguments,
         train_dataset=data,
+        eval_dataset=held_out,
+        peft_config=adapter,
         processing_class=tokenizer,
         reward=ExactMatchReward(spec),
         report=report,
     )
     result = run_training(trainer, run, report)
-    save_model(model, tokenizer, run)
+    save_model(trainer.model, tokenizer, run)
     return result

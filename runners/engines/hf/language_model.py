@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from peft import LoraConfig
 from transformers import Trainer
-from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
@@ -42,23 +42,39 @@ class PlainLossTrainer(SFTTrainer):  # type: ignore[misc]
             valid = target != -100
             right = (outputs.logits[:, :-1].argmax(-1) == target) & valid
             seen = torch.stack([right.sum(), valid.sum(), inputs["attention_mask"].sum()]).tolist()
-        self._metrics["train"]["mean_token_accuracy"].append(seen[0] / max(seen[1], 1))
-        self._total_train_tokens += seen[2]
-        self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
+        mode = "train" if self.model.training else "eval"
+        self._metrics[mode]["mean_token_accuracy"].append(seen[0] / max(seen[1], 1))
+        if mode == "train":
+            self._total_train_tokens += seen[2]
+        self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
         return (loss, outputs) if return_outputs else loss
 
 
 def language_model_trainer(
-    model: PreTrainedModel,
+    model: Any,
     tokenizer: PreTrainedTokenizerBase,
     data: Dataset,
     run: Run,
     spec: TrainingSpec,
     max_length: int,
+    *,
+    adapter: LoraConfig | None = None,
+    measured: Dataset | None = None,
+    **more: Any,
 ) -> SFTTrainer:
-    """A trainer for rows with `input_ids` and `labels` of at most `max_length` tokens."""
+    """A trainer for rows with `input_ids` and `labels` of at most `max_length` tokens.
+
+    `adapter` is put on the model; the loss on the rows of `measured` is reported, too. `more` goes to the SFTConfig.
+    """
     ready = {"skip_prepare_dataset": True}
-    arguments = SFTConfig(**training_arguments(run, spec), max_length=max_length, dataset_kwargs=ready)
+    arguments = SFTConfig(**training_arguments(run, spec), max_length=max_length, dataset_kwargs=ready, **more)
     logits = 4 * spec.batch_size * max_length * model.get_output_embeddings().weight.shape[0]
     trainer = PlainLossTrainer if logits <= SMALL_LOGITS else SFTTrainer
-    return trainer(model=model, args=arguments, train_dataset=data, processing_class=tokenizer)
+    return trainer(
+        model=model,
+        args=arguments,
+        train_dataset=data,
+        eval_dataset=measured,
+        processing_class=tokenizer,
+        peft_config=adapter,
+    )

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft import LoraConfig, PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from platform_core.algorithms.adapter import AdapterSpec
 from platform_core.clock import now
 from platform_core.errors import Problem
 from platform_core.files import write_json
 from platform_core.jobs.spec import spec_hash
 from platform_core.models.architecture import Architecture
+from runners.engines.hf import adapter
 from runners.job import Run
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
@@ -41,8 +45,14 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_model(folder: Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """The causal language model in `folder` in float32; safetensors only; raises Problem when it is not whole."""
+def load_model(folder: Path, tokenizer: PreTrainedTokenizerBase, quantization: Any = None) -> PreTrainedModel:
+    """The causal language model in `folder`, an adapter merged into its base; raises Problem when it is not whole.
+
+    float32, from safetensors only. `quantization`: a transformers quantization config for the weights of the layers.
+    """
+    if adapter.is_adapter(folder):
+        base = load_model(adapter.base_of(folder), tokenizer)
+        return adapter.put_on(base, folder).merge_and_unload()  # type: ignore[no-any-return]
     if not (folder / "config.json").is_file():
         raise Problem("{folder} is not a model: it has no config.json.", fields=("model",), folder=str(folder))
     if not any(folder.glob("*.safetensors")):
@@ -52,7 +62,11 @@ def load_model(folder: Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedMo
             folder=str(folder),
         )
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
+        folder,
+        dtype=torch.float32,
+        trust_remote_code=False,
+        use_safetensors=True,
+        **({"quantization_config": quantization} if quantization else {}),
     )
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
@@ -65,6 +79,15 @@ def load_model(folder: Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedMo
             rows=rows,
         )
     return model
+
+
+def load_start(run: Run, tokenizer: PreTrainedTokenizerBase) -> tuple[Any, LoraConfig | None]:
+    """The model that a training starts from, and the adapter that its trainer is to put on it (`peft_config`)."""
+    folder, spec = run.paths["model"], run.spec
+    assert isinstance(spec, AdapterSpec)
+    base = adapter.base_of(folder) if adapter.is_adapter(folder) else folder
+    model = load_model(base, tokenizer, adapter.quantization(spec))
+    return adapter.with_adapter(model, folder, spec)
 
 
 def build_model(architecture: Architecture, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
@@ -110,16 +133,34 @@ def context_length(model: PreTrainedModel) -> int | None:
     return int(length) if length else None
 
 
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: Run) -> None:
-    """Write weights (safetensors), config, tokenizer and lineage into `run.output`, without a path of this machine."""
-    model.config._name_or_path = ""
-    model.config.use_cache = True  # the Trainer turned it off
-    model.save_pretrained(run.output, safe_serialization=True)
+def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, run: Run) -> None:
+    """Write what was trained (safetensors), its tokenizer and lineage into `run.output`.
+
+    An adapter is written as one, or merged into its base in float32 where the spec says so. Weights and config carry no
+    path of this machine; an adapter's config names its base, which other programs need.
+    """
+    more: dict[str, object] = {}
+    if isinstance(model, PeftModel):
+        start = run.paths["model"]
+        base = adapter.base_of(start) if adapter.is_adapter(start) else start
+        model.peft_config["default"].base_model_name_or_path = str(base)
+        model.save_pretrained(run.output, safe_serialization=True, selected_adapters=["default"])
+        (run.output / "README.md").unlink(missing_ok=True)
+        if getattr(run.spec, "adapter_output", "") == "merged":
+            model = adapter.put_on(load_model(base, tokenizer), run.output).merge_and_unload()
+            for file in run.output.glob("adapter_*"):
+                file.unlink()
+        else:
+            more["base"] = os.path.relpath(base, run.folder / "output")
+    if not isinstance(model, PeftModel):
+        model.config._name_or_path = ""
+        model.config.use_cache = True  # the Trainer turned it off
+        model.save_pretrained(run.output, safe_serialization=True)
     tokenizer.name_or_path = ""
     tokenizer.save_pretrained(run.output)
     for weights in run.output.glob("*.safetensors"):
         weights.chmod(0o644)  # safetensors makes them private
-    save_lineage(run, parameters=model.num_parameters())
+    save_lineage(run, parameters=model.num_parameters(), **more)
 
 
 def save_lineage(run: Run, **more: object) -> None:

@@ -19,6 +19,18 @@ LOG_EVERY_SECONDS = 2.0
 PROGRESS_EVERY_SECONDS = 0.2
 LAYER = re.compile(r"\.(?:layers|h|blocks)\.(\d+)\.")
 AT_THE_END = "train_runtime"
+CLOCKED = frozenset(
+    f"eval_{name}"
+    for name in (
+        "runtime",
+        "samples_per_second",
+        "steps_per_second",
+        "num_tokens",
+        "step_time",
+        "model_preparation_time",
+    )
+)
+"""Of a measurement, what says how long it took."""
 IN_THE_LOG = ("loss", "reward", "grad_norm", "learning_rate", "mean_token_accuracy", "tokens_per_second")
 
 
@@ -87,6 +99,9 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
         # The curves live in the job's metrics; kept here they would grow every checkpoint without bound.
         state.log_history.clear()
         values = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)}
+        if any(name.startswith("eval_") for name in values):
+            self._tell_measured(state.global_step, values)
+            return
         if AT_THE_END in values:
             return
         step = state.global_step
@@ -109,6 +124,12 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
             norms = [norm * max(1.0, clipped_by) for norm in self._norms]
             self.report.writer.vector("grad_norm", step, self._layers, norms)
             self._norms = None
+
+    def _tell_measured(self, step: int, values: dict[str, float]) -> None:
+        told = {name: value for name, value in values.items() if name.startswith("eval_") and name not in CLOCKED}
+        self.report.metrics(step, told)
+        self.values |= told
+        log.info("step %d %s", step, " ".join(f"{name}={value:.4g}" for name, value in told.items()))
 
     def _tell_flops(self, args: TrainingArguments, length: float) -> None:
         """What a token of rows of `length` tokens takes, and which GPUs do it; nothing on a CPU."""

@@ -42,6 +42,7 @@ class Saving(TrainerCallback):  # type: ignore[misc]
         self.spec, self.start, self.damaged = run.spec, found.whole, found.damaged
         self.best = checkpoint.Best(run.spec.keep_best, run.spec.best_is == "higher") if run.spec.keep_best else None
         self.stopped = self.warned = False
+        self.stopping: dict[str, float] = {}
         self.saved_step = self.tried_step = 0
         self.tried_at = monotonic()
         self._write = trainer._save_checkpoint
@@ -55,6 +56,7 @@ class Saving(TrainerCallback):  # type: ignore[misc]
         sums = read_json(self.start / SUMS) if self.start else None
         if sums is not None:
             restore_sums(self.trainer, sums)
+            self.stopping.update(sums.get("stopping", {}))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
         step = state.global_step
@@ -70,6 +72,8 @@ class Saving(TrainerCallback):  # type: ignore[misc]
             )
         else:
             control.should_save = self.is_due(step)
+        if control.should_save and self.best and self.best.metric.startswith("eval_"):
+            control.should_evaluate = True  # measured first, so that the checkpoint knows its own value
 
     def is_due(self, step: int) -> bool:
         """Whether the policy asks for a checkpoint now; one that could not be written is tried again with the next."""
@@ -104,7 +108,7 @@ class Saving(TrainerCallback):  # type: ignore[misc]
         self.report.must_store()
         self._write(model, trial)
         part = Path(self.trainer.args.output_dir) / f"checkpoint-{step}"
-        (part / SUMS).write_text(json.dumps(sums_of(self.trainer)))
+        (part / SUMS).write_text(json.dumps(sums_of(self.trainer) | {"stopping": self.stopping}))
         values, tokens = self.reporting.values, self.reporting.tokens
         if self.best and self.best.metric not in values and not self.warned:
             self.warned = True

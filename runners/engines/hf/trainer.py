@@ -6,12 +6,20 @@ import math
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
 from transformers.utils import logging as transformers_logging
 
 from platform_core.algorithms.training import TrainingSpec
 from platform_core.errors import Problem
-from runners.engines.hf import checkpoint
+from runners.engines.hf import adapter, checkpoint, optimization, validation
 from runners.engines.hf.reporting import Reporting
 from runners.engines.hf.saving import Saving, broken_loss
 from runners.job import Run, Stopped
@@ -21,8 +29,9 @@ SAMPLING_BROKE = "probability tensor contains"
 
 
 def prepare(run: Run) -> None:
-    """Set what decides a result in this process, whether it started cold or was forked: the threads."""
+    """Set what decides a result in this process, whether it started cold or was forked: threads and seeds."""
     torch.set_num_threads(run.threads)
+    set_seed(run.spec.seed)
     transformers_logging.disable_progress_bar()
 
 
@@ -49,7 +58,10 @@ def training_arguments(run: Run, spec: TrainingSpec) -> dict[str, Any]:
         "lr_scheduler_type": spec.lr_scheduler,
         "warmup_steps": spec.warmup_steps,
         "weight_decay": spec.weight_decay,
+        "adam_beta1": spec.adam_beta1,
         "adam_beta2": spec.adam_beta2,
+        **optimization.arguments(spec),
+        **validation.arguments(spec),
         "max_grad_norm": spec.max_grad_norm,
         "bf16": spec.dtype == "bfloat16",
         "gradient_checkpointing": spec.gradient_checkpointing,
@@ -103,8 +115,11 @@ def run_training(trainer: Trainer, run: Run, report: Report) -> dict[str, object
     reporting.values |= checkpoint.saved_values(start) if start else {}
     saving = Saving(trainer, run, report, reporting, found)
     trainer.remove_callback(PrinterCallback)
-    for callback in (reporting, Finite(trainer), saving):
+    assert isinstance(run.spec, TrainingSpec)
+    for callback in (reporting, Finite(trainer), validation.EarlyStopping(run.spec, report, saving.stopping), saving):
         trainer.add_callback(callback)
+    adapter.keep_float32(trainer.model)
+    optimization.set_up(trainer, run.spec)
     if hasattr(trainer, "_total_train_tokens"):
         trainer._total_train_tokens = tokens
     if report.wish is not None:
@@ -120,6 +135,8 @@ def run_training(trainer: Trainer, run: Run, report: Report) -> dict[str, object
         checkpoint.sweep(run.checkpoints)
     if saving.stopped:
         raise Stopped
+    if run.spec.final_model == "best":
+        take_best(trainer, saving, report)
     return {**reporting.values, "steps": trainer.state.global_step, "parameters": trainer.model.num_parameters()}
 
 
@@ -136,3 +153,16 @@ def resume_point(run: Run, report: Report) -> checkpoint.Found:
         report.event("damaged_checkpoint", said, level="warning", at=bad, reason=wrong)
     report.resume_at(step, run.attempt)
     return found
+
+
+def take_best(trainer: Trainer, saving: Saving, report: Report) -> None:
+    """Put the weights of the best kept checkpoint into the model; a word where there is none."""
+    found = saving.best.of([place for _, place in checkpoint.numbered(saving.run.checkpoints)]) if saving.best else None
+    if found is None:
+        report.event(
+            "no_best", "no checkpoint holds the metric of the best one: the last weights stay", level="warning"
+        )
+        return
+    trainer._load_from_checkpoint(str(found))
+    step = checkpoint.step_of(found)
+    report.event("took_best", f"the model is that of step {step}, the best by {saving.best.metric}", at=step)

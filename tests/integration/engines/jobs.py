@@ -48,7 +48,8 @@ class Job:
 
     @property
     def weights(self) -> bytes:
-        return (self.folder / "output" / "model.safetensors").read_bytes()
+        (file,) = (self.folder / "output").glob("*.safetensors")
+        return file.read_bytes()
 
     @property
     def log(self) -> str:

@@ -21,10 +21,15 @@ SUPERVISED = {**TRAINING, "max_steps": 20, "batch_size": 4, "max_length": 32}
 GRPO = {**TRAINING, "max_steps": 12, "batch_size": 8, "num_generations": 4, "max_completion_length": 5}
 GRPO |= {"answer_extraction": "marker"}
 DEEP = {"gradient_accumulation_steps": 2, "lr_scheduler": "cosine", "warmup_steps": 3, "logging_steps": 4}
+MEASURED = {"validation_share": 0.2, "eval_every": 4}
 CASES = {
     "pretrain": ("pretrain", {**SUPERVISED, "start": "model", **DEEP, "dtype": "bfloat16"}),
     "sft": ("sft", {**SUPERVISED, **DEEP, "batch_size": 10, "dtype": "bfloat16", "gradient_checkpointing": True}),
     "sft a report in three": ("sft", {**SUPERVISED, "logging_steps": 3, "save_every": 2}),
+    "sft an adapter with Muon, measured": ("sft", {**SUPERVISED, **MEASURED, "tuning": "lora", "optimizer": "muon"}),
+    "sft on 4 bits": ("sft", {**SUPERVISED, "tuning": "qlora", "lr_scheduler": "warmup_stable_decay"}),
+    "sft with 8-bit AdamW": ("sft", {**SUPERVISED, "optimizer": "adamw_8bit"}),
+    "grpo an adapter, measured": ("grpo", {**GRPO, **MEASURED, "tuning": "lora", "kl_coef": 0.05, "early_stopping": 9}),
     "grpo": ("grpo", {**GRPO, **DEEP, "kl_coef": 0.05}),
     "grpo with two updates a rollout": ("grpo", {**GRPO, "num_iterations": 2, "logging_steps": 3, "save_every": 3}),
 }

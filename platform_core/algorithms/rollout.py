@@ -1,0 +1,131 @@
+"""Settings of every algorithm that lets the model answer prompts and learns from rewards (online RL)."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import model_validator
+
+from platform_core.algorithms.training import TrainingSpec
+from platform_core.jobs.spec import cross_field, setting
+from platform_core.rewards.exact_match import EXTRACT_LABELS, Extract
+
+
+class RolloutSpec(TrainingSpec):
+    """Prompts, reward, rollouts and the pull towards the start model."""
+
+    model: str = setting(title="Model", help="The model that learns, usually after SFT.", pick="model")
+    dataset: str = setting(title="Dataset", help="Prompts with the answer that the reward checks.", pick="dataset")
+    answer_extraction: Extract = setting(
+        "last_number",
+        title="Answer is",
+        help="Where in a completion the answer stands; the reward is 1 when it equals the dataset's, else 0.",
+        group="Reward",
+        labels=EXTRACT_LABELS,
+    )
+    answer_marker: str = setting(
+        "#",
+        title="Marker",
+        help="The answer follows the last one.",
+        group="Reward",
+        min_length=1,
+        max_length=64,
+        shown_if={"answer_extraction": ("marker",)},
+    )
+    learning_rate: float = setting(
+        1e-6,
+        title="Learning rate",
+        help="Peak step size of AdamW. Guides recommend 1e-6 to 1e-5; tiny models take far more.",
+        group="Optimizer",
+        gt=0,
+        le=1,
+        scientific=True,
+        recommended=(1e-6, 1e-5),
+    )
+    batch_size: int = setting(
+        16,
+        title="Batch size",
+        help="Completions in one forward pass; a multiple of the group size.",
+        group="Optimizer",
+        unit="completions",
+        ge=2,
+        le=65_536,
+    )
+    num_generations: int = setting(
+        8,
+        title="Group size",
+        help="Completions for each prompt; their mean reward is the baseline.",
+        group="Rollout",
+        ge=2,
+        le=1024,
+        recommended=(4, 16),
+    )
+    max_completion_length: int = setting(
+        256,
+        title="Completion length",
+        help="Tokens that the model may write.",
+        group="Rollout",
+        unit="tokens",
+        ge=1,
+        le=1_000_000,
+    )
+    temperature: float = setting(
+        1.0,
+        title="Temperature",
+        help="Sampling temperature of the rollouts.",
+        group="Rollout",
+        gt=0,
+        le=5,
+        step=0.1,
+        recommended=(0.7, 1.2),
+    )
+    kl_coef: float = setting(
+        0.0,
+        title="KL coefficient",
+        help="Pull towards the start model (β). 0 needs no reference model and saves its memory.",
+        group="Rollout",
+        advanced=True,
+        ge=0,
+        le=10,
+        step=0.01,
+        recommended=(0.0, 0.1),
+    )
+    num_iterations: int = setting(
+        1,
+        title="Updates per rollout",
+        help="Optimizer updates on the same completions (μ). Above 1 the clip range matters; a job pauses between "
+        "rollouts only.",
+        group="Rollout",
+        advanced=True,
+        ge=1,
+        le=64,
+        recommended=(1, 4),
+    )
+    clip_epsilon: float = setting(
+        0.2,
+        title="Clip range",
+        help="PPO-style clip ε of the probability ratio.",
+        group="Rollout",
+        advanced=True,
+        gt=0,
+        lt=1,
+        step=0.05,
+    )
+
+    def total_steps(self, rows: int | None = None) -> int | None:
+        if self.max_steps is not None or rows is None:
+            return self.max_steps
+        # TRL leaves out the prompts that do not fill a last step.
+        prompts = self.batch_size * self.gradient_accumulation_steps // self.num_generations
+        return math.ceil(self.epochs * (self.trained_rows(rows) // prompts) * self.num_iterations)
+
+    @model_validator(mode="after")
+    def groups_fit(self) -> RolloutSpec:
+        if self.batch_size % self.num_generations:
+            raise cross_field(
+                "Batch size {batch_size} is not a multiple of the group size {num_generations}.",
+                "batch_size",
+                batch_size=self.batch_size,
+                num_generations=self.num_generations,
+            )
+        return self

@@ -1,0 +1,135 @@
+"""Low-rank adapters: put beside a model's weights (which may be quantized), found again with their base, merged.
+
+An adapter's folder names its base twice: `adapter_config.json` as other programs read it, and `lathe.json` relative to
+the folder itself, so that a workspace can be moved.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, prepare_model_for_kbit_training
+from transformers import BitsAndBytesConfig
+from transformers.modeling_utils import PreTrainedModel
+
+from platform_core.algorithms.adapter import AdapterSpec
+from platform_core.errors import Problem
+from platform_core.files import read_json
+
+ALL_LINEAR = "all-linear"
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter and not a whole model."""
+    return (folder / "adapter_config.json").is_file()
+
+
+def base_of(folder: Path) -> Path:
+    """The folder of the model that an adapter was trained on; raises Problem when it is not there."""
+    config = read_json(folder / "adapter_config.json") or {}
+    named = str(config.get("base_model_name_or_path") or "")
+    relative = (read_json(folder / "lathe.json") or {}).get("base")
+    for place in ([folder / str(relative)] if relative else []) + ([Path(named)] if os.path.isabs(named) else []):
+        if (place / "config.json").is_file():
+            return place.resolve()
+    raise Problem(
+        "The adapter {folder} was trained on {base}, which is not there: put that model back, or merge the adapter "
+        "where its base is.",
+        fields=("model",),
+        folder=str(folder),
+        base=named or "?",
+    )
+
+
+def put_on(model: PreTrainedModel, folder: Path, trainable: bool = False) -> PeftModel:
+    """The adapter in `folder` on its loaded base; raises Problem when it is for another base."""
+    if not any(folder.glob("*.safetensors")):
+        raise Problem(
+            "{folder} holds no adapter weights as safetensors: other formats can carry programs.",
+            fields=("model",),
+            folder=str(folder),
+        )
+    try:
+        return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+    except (RuntimeError, ValueError) as error:
+        raise Problem(
+            "The adapter {folder} does not fit its base model ({reason}): it was trained on another one.",
+            fields=("model",),
+            folder=str(folder),
+            reason=str(error).strip().split("\n")[0][:200],
+        ) from error
+
+
+def quantization(spec: AdapterSpec) -> BitsAndBytesConfig | None:
+    """How the frozen weights are loaded; None: as they are. Raises Problem where bitsandbytes is missing."""
+    if spec.tuning != "qlora":
+        return None
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise Problem(
+            "Quantized weights need the package bitsandbytes, which this machine's Python does not have: take LoRA, or "
+            "install it into the environment of the job.",
+            fields=("tuning",),
+        )
+    if spec.quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=spec.double_quantization,
+        bnb_4bit_compute_dtype=torch.bfloat16 if getattr(spec, "dtype", "") == "bfloat16" else torch.float32,
+    )
+
+
+def with_adapter(
+    model: PreTrainedModel, folder: Path, spec: AdapterSpec, task: str = "CAUSAL_LM"
+) -> tuple[Any, LoraConfig | None]:
+    """A loaded start model ready for a trainer, and the adapter that the trainer is to put on it.
+
+    `folder` is where the start came from: an adapter is trained on, or merged when all weights are trained.
+    """
+    if spec.tuning == "full":
+        return (put_on(model, folder).merge_and_unload() if is_adapter(folder) else model), None
+    if spec.tuning == "qlora":
+        model = prepare_model_for_kbit_training(
+            model,
+            use_gradient_checkpointing=bool(getattr(spec, "gradient_checkpointing", False)),
+            gradient_checkpointing_kwargs={"use_reentrant": False},
+        )
+    if is_adapter(folder):
+        return put_on(model, folder, trainable=True), None
+    return model, lora_config(model, spec, task)
+
+
+def lora_config(model: PreTrainedModel, spec: AdapterSpec, task: str = "CAUSAL_LM") -> LoraConfig:
+    """PEFT's config of the adapter that a spec asks for; raises Problem for modules that the model does not have."""
+    wanted: Any = spec.lora_targets.strip()
+    if wanted != ALL_LINEAR:
+        wanted = [name.strip() for name in wanted.split(",") if name.strip()]
+        linear = {name.rpartition(".")[2] for name, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
+        if odd := [name for name in wanted if name not in linear]:
+            raise Problem(
+                "The model has no layer named {name}; there are {known}. Name some of them, or all-linear.",
+                fields=("lora_targets",),
+                name=odd[0],
+                known=", ".join(sorted(linear)),
+            )
+    return LoraConfig(
+        task_type=task,
+        r=spec.lora_rank,
+        lora_alpha=spec.scale,
+        lora_dropout=spec.lora_dropout,
+        target_modules=wanted,
+        use_rslora=spec.lora_variant == "rslora",
+        use_dora=spec.lora_variant == "dora",
+    )
+
+
+def keep_float32(model: torch.nn.Module) -> None:
+    """Turn trained weights to float32: TRL rounds the adapters of quantized models to bfloat16, PEFT loads them whole."""
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.dtype == torch.bfloat16:
+            parameter.data = parameter.data.float()
