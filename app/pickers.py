@@ -30,7 +30,7 @@ def choices_for(workspace: Workspace, chosen: Algorithm) -> dict[Pick, Sequence[
     offers: dict[Pick, Sequence[Choice]] = {}
     if "model" in picks or "tokenizer" in picks:
         library = list_models(workspace)
-        models = [m for m in library if m.kind == "model"]
+        models = [m for m in library if m.kind in ("model", "adapter")]
         offers["model"] = [*map(model_choice, models), *coming(workspace, "train")]
         tokenizers = [m for m in library if m.kind == "tokenizer"]
         others = [m for m in models if m.has_tokenizer]

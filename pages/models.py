@@ -147,8 +147,7 @@ def actions(model: ModelInfo) -> None:
     """The kinds of job that can start from this model."""
     st.markdown(f"##### {_('What to do with it')}")
     if model.kind == "adapter":
-        st.caption(_("An adapter is used together with the model it was trained on."))
-        return
+        st.caption(_("An adapter is used together with the model it was trained on: jobs load both."))
     pick = "tokenizer" if model.kind == "tokenizer" else "model"
     takes = [k for k in algorithms().values() if any(setting_of(f).pick == pick for f in k.spec.model_fields.values())]
     first = True

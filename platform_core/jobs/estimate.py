@@ -13,13 +13,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from platform_core.algorithms.adapter import AdapterSpec
 from platform_core.algorithms.registry import Algorithm
 from platform_core.errors import Problem
 from platform_core.files import read_json
 from platform_core.hosts.devices import Gpu
 from platform_core.jobs.spec import JobSpec, references
+from platform_core.models.adapters import config_folder
 from platform_core.models.architecture import Architecture, parameter_count
-from platform_core.models.service import check_model, model_path
+from platform_core.models.service import check_model, model_parameters, model_path
 from platform_core.models.vocabulary import vocabulary_size
 from platform_core.workspace.service import Workspace
 
@@ -30,6 +32,10 @@ CUDA_RUNNER = 3.0 * GIB
 CUDA_CONTEXT = 0.8 * GIB
 SPARE = 1.15
 GPU_DEVICES = ("auto", "cuda")
+MOMENTS = {"adamw": 8.0, "adamw_8bit": 2.0, "adafactor": 0.1, "muon": 4.0}
+"""Bytes of optimizer state a trained parameter."""
+QUANTIZED = {"nf4": 0.6, "int8": 1.1}
+"""Bytes a frozen weight, the scales of its blocks included."""
 LENGTHS = ("max_length", "max_completion_length", "max_new_tokens")
 
 
@@ -65,13 +71,36 @@ def asks(workspace: Workspace, chosen: Algorithm, spec: JobSpec, gpus: tuple[Gpu
     }
 
 
-def training_peak(shape: Shape, tokens: int, *, bfloat16: bool, checkpointing: bool, reference: bool = False) -> float:
-    """Bytes at the worst moment of a training step with `tokens` in a forward pass; `reference`: a second model."""
+def training_peak(
+    shape: Shape,
+    tokens: int,
+    *,
+    bfloat16: bool,
+    checkpointing: bool,
+    reference: bool = False,
+    trained: int | None = None,
+    weight: float = 4.0,
+    moments: float = 8.0,
+) -> float:
+    """Bytes at the worst moment of a training step with `tokens` in a forward pass; `reference`: a second model.
+
+    `trained` of the parameters learn (None: all) with `moments` bytes each in the optimizer; `weight`: bytes of a
+    weight.
+    """
+    learns = shape.parameters if trained is None else trained
+    weights = weight * shape.parameters + (0 if trained is None else 4 * trained)
     wide = 1 if bfloat16 else 2
     layer = (8 * shape.intermediate + 20 * shape.hidden + 4 * shape.kv) * wide
     kept = 2 * wide * shape.hidden * shape.layers + layer if checkpointing else layer * shape.layers
-    loss = 12 * shape.parameters + tokens * (kept + 14 * shape.vocabulary)
-    return max(20 * shape.parameters, loss) + (4 * shape.parameters if reference else 0)
+    loss = weights + moments * learns + tokens * (kept + 14 * shape.vocabulary)
+    step = weights + (8 + moments) * learns
+    return max(step, loss) + (weights if reference and trained is None else 0)
+
+
+def adapter_parameters(shape: Shape, rank: int) -> int:
+    """Weights of a LoRA adapter of `rank` on all linear layers: rank times inputs and outputs of each."""
+    attention = 2 * 2 * shape.hidden + 2 * (shape.hidden + shape.kv)
+    return rank * shape.layers * (attention + 3 * (shape.hidden + shape.intermediate))
 
 
 def inference_peak(shape: Shape, tokens: int) -> float:
@@ -94,7 +123,19 @@ def _peak(workspace: Workspace, chosen: Algorithm, spec: JobSpec) -> float:
         bfloat16=getattr(spec, "dtype", "float32") == "bfloat16",
         checkpointing=bool(getattr(spec, "gradient_checkpointing", False)),
         reference=bool(getattr(spec, "kl_coef", 0.0)),
+        **_learning(shape, spec),
     )
+
+
+def _learning(shape: Shape, spec: JobSpec) -> dict[str, Any]:
+    if not isinstance(spec, AdapterSpec):
+        return {}
+    found: dict[str, Any] = {"moments": MOMENTS[spec.optimizer]}
+    if spec.tuning != "full":
+        found["trained"] = adapter_parameters(shape, spec.lora_rank)
+    if spec.tuning == "qlora":
+        found["weight"] = QUANTIZED[spec.quantization]
+    return found
 
 
 def shape_of(workspace: Workspace, spec: JobSpec) -> Shape | None:
@@ -106,8 +147,12 @@ def shape_of(workspace: Workspace, spec: JobSpec) -> Shape | None:
             info = check_model(workspace, reference.value)
         except Problem:
             return None
-        config = read_json(info.path / "config.json") or {}
-        return _shape(info.parameters or 0, config)
+        try:
+            base = config_folder(info.path)
+        except Problem:
+            return None
+        weights = info.parameters if base == info.path else model_parameters(base)
+        return _shape(weights or 0, read_json(base / "config.json") or {})
     architecture = getattr(spec, "architecture", None)
     tokenizer = next((r.value for r in references(spec) if r.pick == "tokenizer"), None)
     if architecture is None or tokenizer is None:

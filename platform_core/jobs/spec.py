@@ -156,8 +156,8 @@ class Reference:
 
     @property
     def job_id(self) -> str | None:
-        """The job whose output it is (`job:<id>`), or None for a name or path."""
-        return self.value.removeprefix("job:").partition("@")[0] if self.value.startswith("job:") else None
+        """The job whose output it is (`job:<id>`); None for a checkpoint (`job:<id>@<step>`), a name or a path."""
+        return self.value.removeprefix("job:") if self.value.startswith("job:") and "@" not in self.value else None
 
 
 def references(spec: JobSpec) -> list[Reference]:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from platform_core.errors import Problem
 from platform_core.files import folder_size, read_json
 from platform_core.jobs import store
 from platform_core.jobs.states import word
+from platform_core.models.adapters import base_of
 from platform_core.security.paths import resolve_inside
 from platform_core.settings import allowed_roots
 from platform_core.workspace.service import Workspace
@@ -69,6 +71,8 @@ def read_model(path: Path, ref: str, name: str, job_id: str | None) -> ModelInfo
         has_tokenizer = any((path / f).is_file() for f in TOKENIZER_FILES)
         if config is None and adapter is None and not has_tokenizer:
             return None
+        if config is None and adapter is not None:
+            config = _base_config(path)
         tensors = read_headers(path)
         architectures = (config or {}).get("architectures")
         return ModelInfo(
@@ -77,7 +81,7 @@ def read_model(path: Path, ref: str, name: str, job_id: str | None) -> ModelInfo
             path=path,
             kind="adapter" if adapter is not None else "model" if config is not None else "tokenizer",
             architecture=str(architectures[0]) if isinstance(architectures, list) and architectures else None,
-            parameters=sum(math.prod(t["shape"]) for t in tensors.values()) if tensors else None,
+            parameters=parameters_of(tensors),
             dtypes=tuple(sorted({str(t["dtype"]) for t in tensors.values()})),
             size_bytes=folder_size(path),
             modified=path.stat().st_mtime,
@@ -114,14 +118,28 @@ def read_headers(path: Path) -> dict[str, dict[str, Any]]:
     return tensors
 
 
+def parameters_of(tensors: Mapping[str, Mapping[str, Any]]) -> int | None:
+    """Parameters in tensors as `read_headers` tells them; None when there are none."""
+    return sum(math.prod(t["shape"]) for t in tensors.values()) if tensors else None
+
+
+def model_parameters(path: Path) -> int | None:
+    """Parameters in the safetensors files of a folder; None when there are none."""
+    return parameters_of(read_headers(path))
+
+
 def model_path(workspace: Workspace, ref: str) -> Path:
-    """The folder behind a reference: `job:<id>`, a name in `models/`, or a path inside the allowed roots."""
+    """The folder behind a reference: `job:<id>` for its output, `job:<id>@<step>` for a checkpoint, a name in
+    `models/`, or a path inside the allowed roots.
+    """
     if ref.startswith("job:"):
-        job_id = ref.removeprefix("job:")
+        job_id, _, step = ref.removeprefix("job:").partition("@")
         with reading(workspace.engine) as connection:
             job = store.get_job(connection, job_id)
         if job is None:
             raise Problem("There is no job {id} whose output could be used: choose another model.", id=job_id)
+        if step:
+            return _checkpoint(workspace, job, step)
         output = workspace.job_folder(job.id) / "output"
         if not output.is_dir():
             raise Problem(
@@ -133,6 +151,25 @@ def model_path(workspace: Workspace, ref: str) -> Path:
             "There is no model “{ref}” in the library: choose another, or put its folder into `models/`.", ref=ref
         )
     return resolve_inside(ref, [workspace.models, *allowed_roots(workspace.home)])
+
+
+def _checkpoint(workspace: Workspace, job: store.Job, step: str) -> Path:
+    folder = workspace.job_folder(job.id) / "checkpoints" / f"step-{step}"
+    if not step.isdigit() or not (folder / "complete.json").is_file():
+        there = sorted(int(p.name[5:]) for p in folder.parent.glob("step-*") if p.name[5:].isdigit())
+        raise Problem(
+            "Job “{name}” has no checkpoint of step {step}; there are {steps}.",
+            name=job.name,
+            step=step,
+            steps=", ".join(map(str, there)) or "–",
+        )
+    return folder
+
+
+def _base_config(adapter: Path) -> dict[str, Any] | None:
+    with contextlib.suppress(Problem):
+        return read_json(base_of(adapter) / "config.json")
+    return None
 
 
 def check_model(workspace: Workspace, ref: str, tokenizer_only: bool = False) -> ModelInfo:
@@ -147,6 +184,8 @@ def check_model(workspace: Workspace, ref: str, tokenizer_only: bool = False) ->
         raise Problem(
             "The model {ref} lacks a tokenizer (tokenizer.json): copy the tokenizer's files into its folder.", ref=ref
         )
+    if not tokenizer_only and info.kind == "adapter":
+        base_of(path)
     if not tokenizer_only and info.kind == "tokenizer":
         raise Problem("{ref} is a tokenizer without a model: choose a model, or pretrain one with it.", ref=ref)
     if not tokenizer_only and info.parameters is None and any(path.glob("*.bin")):

@@ -79,7 +79,7 @@ def test_the_registry_gives_titles_helps_units_choices_formats_and_states() -> N
     check_words.collect_registry(found)
     for words in (
         "Learning rate",
-        "Decoupled weight decay of AdamW.",
+        "Decoupled weight decay.",
         "rows",
         "Optimizer",
         "Cosine to zero",

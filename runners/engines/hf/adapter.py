@@ -1,13 +1,8 @@
-"""Low-rank adapters: put beside a model's weights (which may be quantized), found again with their base, merged.
-
-An adapter's folder names its base twice: `adapter_config.json` as other programs read it, and `lathe.json` relative to
-the folder itself, so that a workspace can be moved.
-"""
+"""Low-rank adapters: put beside a model's weights, which may be quantized, trained on, merged."""
 
 from __future__ import annotations
 
 import importlib.util
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +13,9 @@ from transformers.modeling_utils import PreTrainedModel
 
 from platform_core.algorithms.adapter import AdapterSpec
 from platform_core.errors import Problem
-from platform_core.files import read_json
+from platform_core.models.adapters import is_adapter
 
 ALL_LINEAR = "all-linear"
-
-
-def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds an adapter and not a whole model."""
-    return (folder / "adapter_config.json").is_file()
-
-
-def base_of(folder: Path) -> Path:
-    """The folder of the model that an adapter was trained on; raises Problem when it is not there."""
-    config = read_json(folder / "adapter_config.json") or {}
-    named = str(config.get("base_model_name_or_path") or "")
-    relative = (read_json(folder / "lathe.json") or {}).get("base")
-    for place in ([folder / str(relative)] if relative else []) + ([Path(named)] if os.path.isabs(named) else []):
-        if (place / "config.json").is_file():
-            return place.resolve()
-    raise Problem(
-        "The adapter {folder} was trained on {base}, which is not there: put that model back, or merge the adapter "
-        "where its base is.",
-        fields=("model",),
-        folder=str(folder),
-        base=named or "?",
-    )
 
 
 def put_on(model: PreTrainedModel, folder: Path, trainable: bool = False) -> PeftModel:
@@ -62,6 +35,12 @@ def put_on(model: PreTrainedModel, folder: Path, trainable: bool = False) -> Pef
             folder=str(folder),
             reason=str(error).strip().split("\n")[0][:200],
         ) from error
+
+
+def merged(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
+    """The base with the adapter in `folder` added to its weights, all of which can be trained."""
+    whole: PreTrainedModel = put_on(model, folder).merge_and_unload()
+    return whole.requires_grad_(True)
 
 
 def quantization(spec: AdapterSpec) -> BitsAndBytesConfig | None:
@@ -92,7 +71,7 @@ def with_adapter(
     `folder` is where the start came from: an adapter is trained on, or merged when all weights are trained.
     """
     if spec.tuning == "full":
-        return (put_on(model, folder).merge_and_unload() if is_adapter(folder) else model), None
+        return (merged(model, folder) if is_adapter(folder) else model), None
     if spec.tuning == "qlora":
         model = prepare_model_for_kbit_training(
             model,
@@ -129,7 +108,7 @@ def lora_config(model: PreTrainedModel, spec: AdapterSpec, task: str = "CAUSAL_L
 
 
 def keep_float32(model: torch.nn.Module) -> None:
-    """Turn trained weights to float32: TRL rounds the adapters of quantized models to bfloat16, PEFT loads them whole."""
+    """Turn trained weights to float32: TRL rounds adapters on quantized weights to bfloat16, PEFT loads them whole."""
     for parameter in model.parameters():
         if parameter.requires_grad and parameter.dtype == torch.bfloat16:
             parameter.data = parameter.data.float()

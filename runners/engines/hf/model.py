@@ -18,6 +18,7 @@ from platform_core.clock import now
 from platform_core.errors import Problem
 from platform_core.files import write_json
 from platform_core.jobs.spec import spec_hash
+from platform_core.models.adapters import base_of, config_folder, is_adapter
 from platform_core.models.architecture import Architecture
 from runners.engines.hf import adapter
 from runners.job import Run
@@ -50,9 +51,8 @@ def load_model(folder: Path, tokenizer: PreTrainedTokenizerBase, quantization: A
 
     float32, from safetensors only. `quantization`: a transformers quantization config for the weights of the layers.
     """
-    if adapter.is_adapter(folder):
-        base = load_model(adapter.base_of(folder), tokenizer)
-        return adapter.put_on(base, folder).merge_and_unload()  # type: ignore[no-any-return]
+    if is_adapter(folder):
+        return adapter.merged(load_model(base_of(folder), tokenizer), folder)
     if not (folder / "config.json").is_file():
         raise Problem("{folder} is not a model: it has no config.json.", fields=("model",), folder=str(folder))
     if not any(folder.glob("*.safetensors")):
@@ -85,7 +85,7 @@ def load_start(run: Run, tokenizer: PreTrainedTokenizerBase) -> tuple[Any, LoraC
     """The model that a training starts from, and the adapter that its trainer is to put on it (`peft_config`)."""
     folder, spec = run.paths["model"], run.spec
     assert isinstance(spec, AdapterSpec)
-    base = adapter.base_of(folder) if adapter.is_adapter(folder) else folder
+    base = config_folder(folder)
     model = load_model(base, tokenizer, adapter.quantization(spec))
     return adapter.with_adapter(model, folder, spec)
 
@@ -141,13 +141,12 @@ def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, run: Run) -> None
     """
     more: dict[str, object] = {}
     if isinstance(model, PeftModel):
-        start = run.paths["model"]
-        base = adapter.base_of(start) if adapter.is_adapter(start) else start
+        base = config_folder(run.paths["model"])
         model.peft_config["default"].base_model_name_or_path = str(base)
         model.save_pretrained(run.output, safe_serialization=True, selected_adapters=["default"])
         (run.output / "README.md").unlink(missing_ok=True)
         if getattr(run.spec, "adapter_output", "") == "merged":
-            model = adapter.put_on(load_model(base, tokenizer), run.output).merge_and_unload()
+            model = adapter.merged(load_model(base, tokenizer), run.output)
             for file in run.output.glob("adapter_*"):
                 file.unlink()
         else:
