@@ -1,4 +1,4 @@
-"""A training as a folder that runs without the platform: train.py, its settings, exact versions, where the data is.
+"""A training as a folder that runs without the platform: train.py, the engine's source, settings, exact versions.
 
 Nothing that a person wrote goes into the program: names, paths and settings stand in `config.json` alone.
 """
@@ -10,28 +10,28 @@ import re
 import shutil
 import uuid
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from platform_core.algorithms.registry import algorithm
-from platform_core.datasets.needs import training_rows
 from platform_core.environment.software import installed
 from platform_core.errors import Problem
-from platform_core.files import publish, sync_folder
+from platform_core.files import publish, read_json, sync_folder
 from platform_core.jobs import service
 from platform_core.jobs.again import differences
 from platform_core.jobs.inputs import HASHED, hashes
+from platform_core.jobs.source import ROOT, closure, distributions
 from platform_core.jobs.spec import JobSpec
 from platform_core.jobs.store import Job
+from platform_core.models.adapters import base_of, is_adapter
 from platform_core.workspace.service import Workspace
 
-PROGRAM = Path(__file__).resolve().parents[2] / "runners" / "exported" / "train.py"
-KINDS = ("pretrain", "sft", "grpo")
-NEEDED = ("torch", "transformers", "trl", "accelerate", "datasets", "tokenizers", "safetensors", "numpy", "jinja2")
-ROWS = "data.jsonl"
+PROGRAM = ROOT / "runners" / "exported" / "train.py"
+ENGINE = "hf"
+UNNAMED = ("accelerate", "bitsandbytes", "jinja2")
+"""Packages that the engine needs without importing them."""
 QUEUE = ("cpu_slots", "memory_gib", "gpus", "gpu_memory_gib", "time_limit_hours", "retries", "retry_wait_seconds")
 LONGEST_NAME = 60
 
@@ -83,9 +83,9 @@ def export(
 
 def refuse_other_kinds(job: Job) -> None:
     """Raise Problem for what train.py can't do."""
-    if job.kind not in KINDS:
+    if algorithm(job.kind).role != "train" or job.engine != ENGINE:
         raise Problem(
-            "“{name}” can't be exported: only pretraining, SFT and GRPO run without the platform.", name=job.name
+            "“{name}” can't be exported: only trainings on the engine hf run without the platform.", name=job.name
         )
 
 
@@ -114,14 +114,19 @@ def free_place(exports: Path, job: Job) -> Path:
 def _fill(workspace: Workspace, job: Job, part: Path, with_data: bool) -> None:
     spec = algorithm(job.kind).spec.model_validate(job.spec)
     paths = service.resolved_paths(workspace, spec)
-    inputs = {
-        field: _rows(job, path, part, with_data) if field == "dataset" else _model(field, path, part, with_data)
-        for field, path in paths.items()
-    }
+    inputs = {field: _input(field, path, part, with_data) for field, path in paths.items()}
+    program = algorithm(job.kind).program
+    files, packages = closure([f"runners.programs.{program}", f"runners.engines.{job.engine}.{job.kind}"])
+    for file in files:
+        place = part / "source" / file.relative_to(ROOT)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, place)
     config = {
         "job": job.id,
         "name": job.name,
         "kind": job.kind,
+        "engine": job.engine,
+        "program": program,
         "threads": job.cpu_slots,
         "inputs": inputs,
         "settings": _settings(spec),
@@ -129,7 +134,7 @@ def _fill(workspace: Workspace, job: Job, part: Path, with_data: bool) -> None:
     (part / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     (part / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
     shutil.copyfile(PROGRAM, part / "train.py")
-    (part / "requirements.txt").write_text(_requirements(workspace, job), encoding="utf-8")
+    (part / "requirements.txt").write_text(_requirements(workspace, job, packages), encoding="utf-8")
     (part / "README.md").write_text(_readme(job, inputs), encoding="utf-8")
 
 
@@ -137,46 +142,34 @@ def _settings(spec: JobSpec) -> dict[str, Any]:
     return {name: value for name, value in spec.model_dump(mode="json").items() if name not in QUEUE}
 
 
-def _rows(job: Job, path: Path, part: Path, with_data: bool) -> dict[str, Any]:
-    """The dataset as it is where train.py can read it, else its rows as the job read them, written to `data.jsonl`."""
-    family = algorithm(job.kind).dataset_format or job.kind
-    if not with_data and _is_plain(path, family):
-        return {"path": str(path), "sha256": hashes(path)}
-    with (part / ROWS).open("w", encoding="utf-8") as file, training_rows(path, family) as rows:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    return {"path": ROWS, "sha256": hashes(part / ROWS), "made_from": {"path": str(path), "sha256": hashes(path)}}
-
-
-def _is_plain(path: Path, family: str) -> bool:
-    """Whether a file is JSON Lines whose rows have, under the same names, what the job read from them."""
-    if path.suffix.lower() != ".jsonl" or not path.is_file():
-        return False
-    try:
-        with path.open(encoding="utf-8") as file, training_rows(path, family) as rows:
-            values = (json.loads(line) for line in file if line.strip())
-            return all(
-                isinstance(value, dict) and row is not None and all(value.get(k) == v for k, v in row.items())
-                for value, row in zip_longest(values, rows)
-            )
-    except ValueError:
-        return False
-
-
-def _model(field: str, path: Path, part: Path, with_data: bool) -> dict[str, Any]:
+def _input(field: str, path: Path, part: Path, with_data: bool) -> dict[str, Any]:
+    """Where an input is and its checksums; with the data it is copied into the folder, an adapter with its base."""
     if not with_data:
         return {"path": str(path), "sha256": hashes(path)}
-    (part / field).mkdir()
-    for file in sorted(p for p in path.iterdir() if p.is_file() and p.suffix in HASHED):
-        shutil.copyfile(file, part / field / file.name)
+    if path.is_file():
+        (part / field).mkdir()
+        shutil.copyfile(path, part / field / path.name)
+        return {"path": f"{field}/{path.name}", "sha256": hashes(part / field / path.name)}
+    _copy_model(path, part / field)
+    if is_adapter(path):
+        _copy_model(base_of(path), part / f"{field}-base")
+        lineage = {**(read_json(path / "lathe.json") or {}), "base": f"../{field}-base"}
+        (part / field / "lathe.json").write_text(json.dumps(lineage), encoding="utf-8")
     return {"path": field, "sha256": hashes(part / field)}
 
 
-def _requirements(workspace: Workspace, job: Job) -> str:
-    """What train.py imports in the versions of the job's newest attempt, or in today's when none was recorded."""
+def _copy_model(source: Path, target: Path) -> None:
+    target.mkdir()
+    for file in sorted(p for p in source.iterdir() if p.is_file() and p.suffix in HASHED):
+        shutil.copyfile(file, target / file.name)
+
+
+def _requirements(workspace: Workspace, job: Job, packages: set[str]) -> str:
+    """What the engine imports in the versions of the job's newest attempt, or in today's when none was recorded."""
     recorded = service.provenance(workspace, job).get("packages", {})
     known = {name.lower(): version for name, version in recorded.items()}
-    versions = {name: known.get(name) or installed(name) for name in NEEDED}
+    names = sorted({*distributions(packages), *UNNAMED}, key=str.lower)
+    versions = {name: known.get(name.lower()) or installed(name) for name in names}
     # 2.13.0+cpu comes from an index of its own; the build does not belong into a pin.
     return "".join(f"{name}=={version.partition('+')[0]}\n" for name, version in versions.items() if version)
 
@@ -193,12 +186,13 @@ def _readme(job: Job, inputs: dict[str, Any]) -> str:
     .venv/bin/python train.py
 
 It writes `metrics.jsonl` and the model into `output/`, beside `train.py`. Settings and inputs are in `config.json`
-(`config.yaml` says the same for reading); `train.py` needs nothing but the packages in `requirements.txt`.
+(`config.yaml` says the same for reading). `source/` holds the engine that trained the job; nothing else is needed but
+the packages in `requirements.txt`. Ctrl-C saves a checkpoint, and the same command goes on from it.
 
 Inputs, checked by their sha256 before the training begins:
 
 {places}
 
 On a CPU the same versions, threads ({job.cpu_slots}) and processor give the same losses bit for bit; on a GPU the last
-digits may differ. It trains from the beginning to the end: there is no pause and no resume without the platform.
+digits may differ.
 """

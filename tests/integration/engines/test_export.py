@@ -60,11 +60,19 @@ def run_here(place: Workspace, row: Row) -> Job:
 def run_alone(folder: Path) -> subprocess.CompletedProcess[str]:
     """train.py in a Python that can't import the platform: from its own folder, isolated, no PYTHONPATH."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "LATHE", "PLATFORM"))}
-    barred = "import sys\nclass No:\n def find_spec(self, name, *more):\n"
-    barred += "  if name.partition('.')[0] in ('platform_core', 'runners', 'app', 'pages'): raise ImportError(name)\n"
-    barred += "sys.meta_path.insert(0, No())\nimport runpy\nrunpy.run_path('train.py', run_name='__main__')"
+    alone = "import runpy, sys\ntry:\n runpy.run_path('train.py', run_name='__main__')\nfinally:\n"
+    alone += (
+        " ours = [m for n, m in sys.modules.items() if n.partition('.')[0] in ('platform_core', 'runners', 'app')]\n"
+    )
+    alone += " files = [m.__file__ for m in ours if getattr(m, '__file__', None)]\n"
+    alone += " assert all(f.startswith(sys.argv[1]) for f in files), files\n"
     return subprocess.run(
-        [sys.executable, "-I", "-c", barred], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-I", "-c", alone, str(folder)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -83,7 +91,8 @@ def test_it_gives_the_same_losses(kind: str, with_data: bool, place: Workspace, 
     with Reader(job.folder / "metrics.sqlite") as run:
         steps, losses = run.points("loss")
     alone = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert [(line["step"], line["loss"]) for line in alone] == list(zip(steps.tolist(), losses.tolist(), strict=True))
+    told = [(line["step"], line["loss"]) for line in alone if "loss" in line]
+    assert told == list(zip(steps.tolist(), losses.tolist(), strict=True))
     assert (folder / "output" / "model.safetensors").read_bytes() == job.weights
     assert not Path("/tmp/owned").exists()
 
@@ -114,14 +123,33 @@ def test_nothing_is_overwritten_and_other_kinds_are_refused(place: Workspace, tm
         export(place, tokens.id)
 
 
-def test_a_dataset_in_other_columns_goes_along_as_rows(place: Workspace) -> None:
+def test_a_dataset_in_other_columns_is_read_as_the_job_read_it(place: Workspace) -> None:
     rows = [{"instruction": f"{n}+1=", "output": f"{n + 1}"} for n in range(40)]
     (place.datasets / "alpaca.json").write_text(json.dumps(rows))
     row = service.create(place, "sft", {**CASES["sft"], "model": "taught", "dataset": "alpaca.json"}, name="other")
     folder = export(place, row.id).folder
-    lines = [json.loads(line) for line in (folder / "data.jsonl").read_text().splitlines()]
-    assert lines[0] == {"prompt": "0+1=", "completion": "1"}
-    assert json.loads((folder / "config.json").read_text())["inputs"]["dataset"]["path"] == "data.jsonl"
+    assert json.loads((folder / "config.json").read_text())["inputs"]["dataset"]["path"] == str(
+        place.datasets / "alpaca.json"
+    )
+    done = run_alone(folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_an_adapter_goes_along_with_its_base(place: Workspace, tmp_path: Path) -> None:
+    first = run_here(place, made(place, "sft", tuning="lora", max_steps=2))
+    shutil.copytree(first.folder / "output", place.models / "adapter")
+    lineage = json.loads((place.models / "adapter" / "lathe.json").read_text())
+    (place.models / "adapter" / "lathe.json").write_text(json.dumps(lineage | {"base": "../taught"}))
+    row = made(place, "sft", model="adapter", tuning="lora")
+    job = run_here(place, row)
+    folder = tmp_path / "elsewhere"
+    shutil.copytree(export(place, row.id, with_data=True).folder, folder)
+    shutil.rmtree(place.models)
+    config = json.loads((folder / "config.json").read_text())
+    assert config["inputs"]["model"]["path"] == "model"
+    done = run_alone(folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (folder / "output" / "adapter_model.safetensors").read_bytes() == job.weights
 
 
 def test_an_input_that_changed_is_named(place: Workspace) -> None:
