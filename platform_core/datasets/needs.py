@@ -34,6 +34,8 @@ NEEDS: dict[str, Need] = {
     "grpo": Need("GRPO", "a prompt and an answer that can be checked", ("grpo", "evaluation", "prompt_response")),
     "evaluation": Need("Evaluation", "a prompt and a reference answer", ("evaluation", "grpo", "prompt_response")),
     "dpo": Need("DPO", "a prompt with a chosen and a rejected answer", ("dpo", "hh_transcript")),
+    "kto": Need("KTO", "a prompt, an answer and whether it is good", ("kto",)),
+    "reward_model": Need("Reward model", "a chosen and a rejected answer", ("dpo", "hh_transcript", "reward_pairs")),
 }
 
 
@@ -41,8 +43,8 @@ def convert(name: str, value: Value, to: str, columns: Columns | None = None) ->
     """A row as the trainer takes it. Raises Unusable when the row is faulty, Problem when its format can't become `to`.
 
     pretrain: text · sft: prompt and completion (texts), or messages (+ tools, JSON) for chats · grpo: prompt, answer ·
-    evaluation: prompt, reference, category or None · dpo: prompt, chosen, rejected. A chat side stays a list of
-    messages.
+    evaluation: prompt, reference, category or None · dpo: prompt, chosen, rejected · kto: prompt, completion, label ·
+    reward_model: chosen, rejected and, where it is known, prompt. A chat side stays a list of messages.
     """
     if name not in NEEDS[to].formats:
         raise Problem(
@@ -84,6 +86,10 @@ def _evaluation(parts: Converted) -> Converted:
     return {"prompt": parts["prompt"], "reference": _answer(parts), "category": parts.get("category")}
 
 
+def _kto(parts: Converted) -> Converted:
+    return {"prompt": parts["prompt"], "completion": parts["response"], "label": parts["label"]}
+
+
 def _unchanged(parts: Converted) -> Converted:
     return parts
 
@@ -94,6 +100,8 @@ _WRITERS: dict[str, Callable[[Converted], Converted]] = {
     "grpo": _grpo,
     "evaluation": _evaluation,
     "dpo": _unchanged,
+    "kto": _kto,
+    "reward_model": _unchanged,
 }
 
 

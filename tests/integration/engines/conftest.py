@@ -26,6 +26,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         mark = "#" if answer == "completion" else ""
         rows = [json.dumps({"prompt": f"{a}+{b}=", answer: f"{mark}{a + b}"}) for a, b in sums]
         found[role].write_text("\n".join(rows) + "\n")
+    pairs = [{"prompt": f"{a}+{b}=", "chosen": f"#{a + b}", "rejected": f"#{(a + b + 3) % 10}"} for a, b in sums]
+    rated = [
+        {"prompt": pair["prompt"], "completion": pair[side], "label": side == "chosen"}
+        for pair in pairs
+        for side in ("chosen", "rejected")
+    ]
+    for role, made in (("pairs", pairs), ("kto", rated)):
+        found[role] = folder / f"{role}.jsonl"
+        found[role].write_text("".join(json.dumps(row) + "\n" for row in made))
     return found
 
 

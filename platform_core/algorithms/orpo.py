@@ -1,0 +1,66 @@
+"""ORPO: odds ratio preference optimization (Hong et al. 2024), SFT and preference in one loss."""
+
+from __future__ import annotations
+
+from platform_core.algorithms.registry import Algorithm
+from platform_core.algorithms.training import TrainingSpec
+from platform_core.jobs.spec import setting
+
+
+class ORPOSpec(TrainingSpec):
+    model: str = setting(title="Model", help="The model that learns; a base model will do.", pick="model")
+    dataset: str = setting(title="Dataset", help="Prompts with a chosen and a rejected answer.", pick="dataset")
+    odds_weight: float = setting(
+        0.1,
+        title="Odds weight",
+        help="Weight of the odds ratio beside the cross-entropy of the chosen answer (λ).",
+        group="Preference",
+        gt=0,
+        le=10,
+        step=0.05,
+        recommended=(0.1, 0.5),
+    )
+    learning_rate: float = setting(
+        5e-6,
+        title="Learning rate",
+        help="Peak step size of the optimizer. Guides recommend 5e-6 to 1e-5 for models of a billion parameters; "
+        "tiny ones take far more.",
+        group="Optimizer",
+        gt=0,
+        le=1,
+        scientific=True,
+        recommended=(5e-6, 1e-5),
+    )
+    batch_size: int = setting(
+        32,
+        title="Batch size",
+        help="Pairs in one forward pass: two sequences each. Guides recommend 32 to 128 pairs an update, gradient "
+        "accumulation included.",
+        group="Optimizer",
+        unit="pairs",
+        ge=1,
+        le=65_536,
+    )
+    max_length: int = setting(
+        1024,
+        title="Sequence length",
+        help="Longer answers are cut at the end; pairs whose prompt leaves no room for an answer are left out.",
+        group="Optimizer",
+        unit="tokens",
+        ge=8,
+        le=10_000_000,
+    )
+
+
+ALGORITHM = Algorithm(
+    name="orpo",
+    title="ORPO",
+    summary="Learn to answer and to prefer at once, from pairs alone: no SFT before it, no reference model.",
+    icon="balance",
+    role="train",
+    spec=ORPOSpec,
+    program="train",
+    metrics=("rewards/accuracies", "log_odds_ratio", "nll_loss", "loss", "logps/chosen", "logps/rejected"),
+    dataset_format="dpo",
+    order=54,
+)

@@ -1,0 +1,68 @@
+"""Reward model: a score for any answer, learned from pairs (Bradley-Terry; Ouyang et al. 2022), on TRL's RewardTrainer."""
+
+from __future__ import annotations
+
+from platform_core.algorithms.registry import Algorithm
+from platform_core.algorithms.training import TrainingSpec
+from platform_core.jobs.spec import setting
+
+
+class RewardModelSpec(TrainingSpec):
+    model: str = setting(
+        title="Model", help="Its layers are kept and get a head that gives one number; usually after SFT.", pick="model"
+    )
+    dataset: str = setting(title="Dataset", help="Pairs of a chosen and a rejected answer.", pick="dataset")
+    center_rewards: float = setting(
+        0.0,
+        title="Centering",
+        help="Pulls the mean score towards 0 (Eisenstein et al. 2023), so that scores of different reward models can "
+        "be added; 0 turns it off.",
+        group="Preference",
+        ge=0,
+        le=10,
+        step=0.01,
+        recommended=(0.0, 0.1),
+    )
+    learning_rate: float = setting(
+        1e-5,
+        title="Learning rate",
+        help="Peak step size of the optimizer. Guides recommend 5e-6 to 2e-5 for models of a billion parameters; "
+        "tiny ones take far more.",
+        group="Optimizer",
+        gt=0,
+        le=1,
+        scientific=True,
+        recommended=(5e-6, 2e-5),
+    )
+    batch_size: int = setting(
+        32,
+        title="Batch size",
+        help="Pairs in one forward pass: two sequences each.",
+        group="Optimizer",
+        unit="pairs",
+        ge=1,
+        le=65_536,
+    )
+    max_length: int = setting(
+        1024,
+        title="Sequence length",
+        help="Longer pairs are left out: the score of half an answer says nothing about the whole one.",
+        group="Optimizer",
+        unit="tokens",
+        ge=8,
+        le=10_000_000,
+    )
+
+
+ALGORITHM = Algorithm(
+    name="reward_model",
+    title="Reward model",
+    summary="Learn to score answers from pairs of a better and a worse one: the reward of a later PPO or GRPO.",
+    icon="grade",
+    role="train",
+    spec=RewardModelSpec,
+    program="train",
+    metrics=("accuracy", "margin", "loss", "mean_reward", "grad_norm", "learning_rate"),
+    dataset_format="reward_model",
+    order=56,
+)

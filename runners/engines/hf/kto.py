@@ -1,0 +1,62 @@
+"""KTO on answers rated good or bad."""
+
+from __future__ import annotations
+
+from trl.trainer.kto_config import KTOConfig
+
+from platform_core.algorithms.kto import KTOSpec
+from platform_core.errors import Problem
+from runners.engines.hf.data import load_rows
+from runners.engines.hf.model import context_length, load_model, load_tokenizer, save_model
+from runners.engines.hf.preference import rated, usable
+from runners.engines.hf.preference_trainer import RatedTrainer
+from runners.engines.hf.trainer import prepare, run_training, training_arguments
+from runners.job import Run
+from runners.report import Report
+
+FAIR = (1.0, 4 / 3)
+"""Where weight × number of good answers over that of bad ones should lie (KTO paper, eq. 8)."""
+
+
+def train(run: Run, report: Report) -> dict[str, object]:
+    """Train as the job's KTOSpec says and leave the model in `run.output`; returns the last numbers."""
+    spec = run.spec
+    assert isinstance(spec, KTOSpec)
+    prepare(run)
+    tokenizer, file = load_tokenizer(run.paths["model"]), run.paths["dataset"].name
+    rows = load_rows(run.paths["dataset"], "kto", report)
+    balance(sum(row["label"] for row in rows), len(rows), spec, file, report)
+    report.phase("loading the model")
+    model = load_model(run.paths["model"], tokenizer)
+    max_length = min(spec.max_length, context_length(model) or spec.max_length)
+    report.phase("tokenizing")
+    data = usable(rated(rows, tokenizer, max_length, file), len(rows), max_length, file, report)
+    arguments = KTOConfig(
+        **training_arguments(run, spec),
+        beta=spec.beta,
+        desirable_weight=spec.desirable_weight,
+        undesirable_weight=spec.undesirable_weight,
+        max_length=None,
+    )
+    trainer = RatedTrainer(model=model, args=arguments, train_dataset=data, processing_class=tokenizer)
+    result = run_training(trainer, run, report)
+    save_model(model, tokenizer, run)
+    return result
+
+
+def balance(good: int, rows: int, spec: KTOSpec, file: str, report: Report) -> None:
+    """Raise Problem when all answers are rated alike; an event when their weights do not make up for the numbers."""
+    bad = rows - good
+    if not good or not bad:
+        raise Problem(
+            "All {rows} rows of {file} have the same label, so there is nothing to prefer: KTO needs good and bad "
+            "answers.",
+            fields=("dataset",),
+            rows=rows,
+            file=file,
+        )
+    ratio = spec.desirable_weight * good / (spec.undesirable_weight * bad)
+    if not FAIR[0] - 1e-9 <= ratio <= FAIR[1] + 1e-9:
+        weight = spec.undesirable_weight * bad / good
+        said = f"{good} good and {bad} bad answers: set the weight of good answers to {weight:.3g} to balance them"
+        report.event("unbalanced_labels", said, level="warning", good=good, bad=bad)
