@@ -1,4 +1,4 @@
-"""Reward model: a score for any answer, learned from pairs (Bradley-Terry; Ouyang et al. 2022), on TRL's RewardTrainer."""
+"""Reward model: a score for any answer, learned from pairs (Ouyang et al. 2022), on TRL's RewardTrainer."""
 
 from __future__ import annotations
 

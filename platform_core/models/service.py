@@ -18,13 +18,15 @@ from platform_core.files import folder_size, read_json
 from platform_core.jobs import store
 from platform_core.jobs.states import word
 from platform_core.models.adapters import base_of
+from platform_core.models.kinds import is_reward_model
 from platform_core.security.paths import resolve_inside
 from platform_core.settings import allowed_roots
 from platform_core.workspace.service import Workspace
 
 HEADER_LIMIT = 100 * 2**20
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
-Kind = Literal["model", "adapter", "tokenizer"]
+Kind = Literal["model", "reward_model", "adapter", "tokenizer"]
+KINDS: tuple[Kind, ...] = ("model", "reward_model", "adapter", "tokenizer")
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class ModelInfo:
     job_id: str | None
 
 
-def list_models(workspace: Workspace, kinds: tuple[Kind, ...] = ("model", "adapter", "tokenizer")) -> list[ModelInfo]:
+def list_models(workspace: Workspace, kinds: tuple[Kind, ...] = KINDS) -> list[ModelInfo]:
     """All models, newest first; a folder that can't be read is left out."""
     found = [
         read_model(p, p.name, p.name, None)
@@ -79,7 +81,7 @@ def read_model(path: Path, ref: str, name: str, job_id: str | None) -> ModelInfo
             ref=ref,
             name=name,
             path=path,
-            kind="adapter" if adapter is not None else "model" if config is not None else "tokenizer",
+            kind=_kind(path, config, adapter),
             architecture=str(architectures[0]) if isinstance(architectures, list) and architectures else None,
             parameters=parameters_of(tensors),
             dtypes=tuple(sorted({str(t["dtype"]) for t in tensors.values()})),
@@ -94,6 +96,14 @@ def read_model(path: Path, ref: str, name: str, job_id: str | None) -> ModelInfo
         )
     except OSError:
         return None
+
+
+def _kind(path: Path, config: dict[str, Any] | None, adapter: dict[str, Any] | None) -> Kind:
+    if config is None and adapter is None:
+        return "tokenizer"
+    if is_reward_model(path):
+        return "reward_model"
+    return "adapter" if adapter is not None else "model"
 
 
 @lru_cache(maxsize=20_000)

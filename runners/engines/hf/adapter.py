@@ -7,15 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, prepare_model_for_kbit_training
+from peft import LoraConfig, PeftConfig, PeftModel, prepare_model_for_kbit_training
 from transformers import BitsAndBytesConfig
 from transformers.modeling_utils import PreTrainedModel
 
 from platform_core.algorithms.adapter import AdapterSpec
 from platform_core.errors import Problem
+from platform_core.files import read_json
 from platform_core.models.adapters import is_adapter
 
 ALL_LINEAR = "all-linear"
+
+
+def task_of(folder: Path) -> str:
+    """What an adapter was trained for, as PEFT calls it: CAUSAL_LM writes, SEQ_CLS scores."""
+    return str((read_json(folder / "adapter_config.json") or {}).get("task_type") or "CAUSAL_LM")
 
 
 def put_on(model: PreTrainedModel, folder: Path, trainable: bool = False) -> PeftModel:
@@ -26,8 +32,11 @@ def put_on(model: PreTrainedModel, folder: Path, trainable: bool = False) -> Pef
             fields=("model",),
             folder=str(folder),
         )
+    config = PeftConfig.from_pretrained(str(folder))
+    if config.task_type == "CAUSAL_LM" and not hasattr(model, "prepare_inputs_for_generation"):
+        config.task_type = None  # put on a model that scores
     try:
-        return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+        return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable, config=config)
     except (RuntimeError, ValueError) as error:
         raise Problem(
             "The adapter {folder} does not fit its base model ({reason}): it was trained on another one.",

@@ -6,9 +6,8 @@ from trl.trainer.kto_config import KTOConfig
 
 from platform_core.algorithms.kto import KTOSpec
 from platform_core.errors import Problem
-from runners.engines.hf.data import load_rows
-from runners.engines.hf.model import context_length, load_model, load_tokenizer, save_model
-from runners.engines.hf.preference import rated, usable
+from runners.engines.hf.model import context_length, load_start, load_tokenizer, save_model
+from runners.engines.hf.preference import Preferences, Row, prepared, rated, reference_model
 from runners.engines.hf.preference_trainer import RatedTrainer
 from runners.engines.hf.trainer import prepare, run_training, training_arguments
 from runners.job import Run
@@ -23,14 +22,15 @@ def train(run: Run, report: Report) -> dict[str, object]:
     spec = run.spec
     assert isinstance(spec, KTOSpec)
     prepare(run)
-    tokenizer, file = load_tokenizer(run.paths["model"]), run.paths["dataset"].name
-    rows = load_rows(run.paths["dataset"], "kto", report)
-    balance(sum(row["label"] for row in rows), len(rows), spec, file, report)
+    tokenizer = load_tokenizer(run.paths["model"])
     report.phase("loading the model")
-    model = load_model(run.paths["model"], tokenizer)
-    max_length = min(spec.max_length, context_length(model) or spec.max_length)
-    report.phase("tokenizing")
-    data = usable(rated(rows, tokenizer, max_length, file), len(rows), max_length, file, report)
+    model, adapter = load_start(run, tokenizer)
+
+    def make(rows: list[Row], max_length: int, file: str) -> Preferences:
+        return rated(rows, tokenizer, max_length, file)
+
+    data, measured = prepared(run, report, "kto", make, context_length(model))
+    balance(sum(data["label"]), len(data), spec, run.paths["dataset"].name, report)
     arguments = KTOConfig(
         **training_arguments(run, spec),
         beta=spec.beta,
@@ -38,9 +38,17 @@ def train(run: Run, report: Report) -> dict[str, object]:
         undesirable_weight=spec.undesirable_weight,
         max_length=None,
     )
-    trainer = RatedTrainer(model=model, args=arguments, train_dataset=data, processing_class=tokenizer)
+    trainer = RatedTrainer(
+        model=model,
+        ref_model=reference_model(run, tokenizer),
+        args=arguments,
+        train_dataset=data,
+        eval_dataset=measured,
+        processing_class=tokenizer,
+        peft_config=adapter,
+    )
     result = run_training(trainer, run, report)
-    save_model(model, tokenizer, run)
+    save_model(trainer.model, tokenizer, run)
     return result
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
@@ -20,10 +20,13 @@ from platform_core.files import write_json
 from platform_core.jobs.spec import spec_hash
 from platform_core.models.adapters import base_of, config_folder, is_adapter
 from platform_core.models.architecture import Architecture
+from platform_core.models.kinds import is_reward_model
 from runners.engines.hf import adapter
 from runners.job import Run
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+WRITES, SCORES = "CAUSAL_LM", "SEQ_CLS"
+"""What a model is for, as PEFT calls it."""
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -46,13 +49,23 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_model(folder: Path, tokenizer: PreTrainedTokenizerBase, quantization: Any = None) -> PreTrainedModel:
-    """The causal language model in `folder`, an adapter merged into its base; raises Problem when it is not whole.
+def load_model(
+    folder: Path, tokenizer: PreTrainedTokenizerBase, quantization: Any = None, task: str = WRITES
+) -> PreTrainedModel:
+    """The model in `folder`, an adapter merged into its base; raises Problem when it is not whole.
 
     float32, from safetensors only. `quantization`: a transformers quantization config for the weights of the layers.
+    `task` is WRITES for a language model, SCORES for one that gives a text one number (its head is new where the folder
+    holds a language model).
     """
+    if task == WRITES and is_reward_model(folder):
+        raise Problem(
+            "{folder} is a reward model: it scores answers and can't write any. Choose the model it was made from.",
+            fields=("model",),
+            folder=str(folder),
+        )
     if is_adapter(folder):
-        return adapter.merged(load_model(base_of(folder), tokenizer), folder)
+        return adapter.merged(load_model(base_of(folder), tokenizer, task=task), folder)
     if not (folder / "config.json").is_file():
         raise Problem("{folder} is not a model: it has no config.json.", fields=("model",), folder=str(folder))
     if not any(folder.glob("*.safetensors")):
@@ -61,12 +74,16 @@ def load_model(folder: Path, tokenizer: PreTrainedTokenizerBase, quantization: A
             fields=("model",),
             folder=str(folder),
         )
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+    auto, labels = (
+        (AutoModelForCausalLM, {}) if task == WRITES else (AutoModelForSequenceClassification, {"num_labels": 1})
+    )
+    model: PreTrainedModel = auto.from_pretrained(
         folder,
         dtype=torch.float32,
         trust_remote_code=False,
         use_safetensors=True,
         **({"quantization_config": quantization} if quantization else {}),
+        **labels,
     )
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
@@ -81,13 +98,20 @@ def load_model(folder: Path, tokenizer: PreTrainedTokenizerBase, quantization: A
     return model
 
 
-def load_start(run: Run, tokenizer: PreTrainedTokenizerBase) -> tuple[Any, LoraConfig | None]:
+def load_start(run: Run, tokenizer: PreTrainedTokenizerBase, task: str = WRITES) -> tuple[Any, LoraConfig | None]:
     """The model that a training starts from, and the adapter that its trainer is to put on it (`peft_config`)."""
     folder, spec = run.paths["model"], run.spec
     assert isinstance(spec, AdapterSpec)
+    if is_adapter(folder) and adapter.task_of(folder) != task and spec.tuning != "full":
+        raise Problem(
+            "{folder} is an adapter of a model that writes, on which no adapter that scores can be trained: train all "
+            "weights, or merge it first.",
+            fields=("tuning", "model"),
+            folder=str(folder),
+        )
     base = config_folder(folder)
-    model = load_model(base, tokenizer, adapter.quantization(spec))
-    return adapter.with_adapter(model, folder, spec)
+    model = load_model(base, tokenizer, adapter.quantization(spec), task)
+    return adapter.with_adapter(model, folder, spec, task)
 
 
 def build_model(architecture: Architecture, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
@@ -133,7 +157,7 @@ def context_length(model: PreTrainedModel) -> int | None:
     return int(length) if length else None
 
 
-def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, run: Run) -> None:
+def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, run: Run, task: str = WRITES) -> None:
     """Write what was trained (safetensors), its tokenizer and lineage into `run.output`.
 
     An adapter is written as one, or merged into its base in float32 where the spec says so. Weights and config carry no
@@ -146,7 +170,7 @@ def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, run: Run) -> None
         model.save_pretrained(run.output, safe_serialization=True, selected_adapters=["default"])
         (run.output / "README.md").unlink(missing_ok=True)
         if getattr(run.spec, "adapter_output", "") == "merged":
-            model = adapter.merged(load_model(base, tokenizer), run.output)
+            model = adapter.merged(load_model(base, tokenizer, task=task), run.output)
             for file in run.output.glob("adapter_*"):
                 file.unlink()
         else:

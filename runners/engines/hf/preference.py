@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from datasets import Dataset
+from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from trl.trainer.dpo_config import DPOConfig
 
+from platform_core.algorithms.adapter import AdapterSpec
 from platform_core.algorithms.dpo import DPOSpec
 from platform_core.algorithms.orpo import ORPOSpec
 from platform_core.datasets.samples import turns
 from platform_core.errors import Problem
-from runners.engines.hf.data import common_prefix, encode, load_rows, need_chat_template
-from runners.engines.hf.model import context_length, load_model, load_tokenizer, save_model
-from runners.engines.hf.preference_trainer import PairLoss, PairTrainer
+from runners.engines.hf.data import common_prefix, encode, need_chat_template
+from runners.engines.hf.model import context_length, load_model, load_start, load_tokenizer, save_model
+from runners.engines.hf.preference_trainer import WITHOUT_REFERENCE, PairLoss, PairTrainer
 from runners.engines.hf.trainer import prepare, run_training, training_arguments
+from runners.engines.hf.validation import training_rows
 from runners.job import Run
 from runners.report import Report
 
+Row = dict[str, Any]
 Side = str | list[dict[str, Any]]
 
 
@@ -41,7 +46,7 @@ class Preferences:
 
 
 def pairs(
-    rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, max_length: int, file: str, *, whole: bool = False
+    rows: list[Row], tokenizer: PreTrainedTokenizerBase, max_length: int, file: str, *, whole: bool = False
 ) -> Preferences:
     """Rows with `prompt_ids`, `chosen_ids`, `rejected_ids`, of at most `max_length` tokens together.
 
@@ -49,9 +54,7 @@ def pairs(
     """
     found = Preferences()
     prompts, chosen, rejected = ([row.get(part, "") for row in rows] for part in ("prompt", "chosen", "rejected"))
-    sides = zip(
-        tokenized(prompts, chosen, tokenizer, file), tokenized(prompts, rejected, tokenizer, file), strict=True
-    )
+    sides = zip(tokenized(prompts, chosen, tokenizer, file), tokenized(prompts, rejected, tokenizer, file), strict=True)
     for (prompt, good), (also_prompt, bad) in sides:
         start = min(len(prompt), len(also_prompt), common_prefix(prompt, also_prompt))
         good, bad, prompt = prompt[start:] + good, also_prompt[start:] + bad, prompt[:start]
@@ -66,7 +69,7 @@ def pairs(
     return found
 
 
-def rated(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, max_length: int, file: str) -> Preferences:
+def rated(rows: list[Row], tokenizer: PreTrainedTokenizerBase, max_length: int, file: str) -> Preferences:
     """Rows with `prompt_ids`, `completion_ids` and `label`, of at most `max_length` tokens; longer answers are cut."""
     found = Preferences()
     prompts, answers = [row["prompt"] for row in rows], [row["completion"] for row in rows]
@@ -120,15 +123,15 @@ def ids(items: list[str | list[int]], tokenizer: PreTrainedTokenizerBase) -> lis
     return [next(texts) if isinstance(item, str) else item for item in items]
 
 
-def usable(found: Preferences, rows: int, max_length: int, file: str, report: Report) -> Dataset:
+def fitting(found: Preferences, rows: int, max_length: int, file: str, report: Report, what: str = "rows") -> Dataset:
     """The rows that fit, as a dataset; what was cut or left out becomes an event; Problem when none fits."""
     for count, kind, said in (
-        (found.cut, "cut_rows", f"answers were cut to {max_length} tokens"),
-        (found.dropped, "dropped_rows", f"rows do not fit into {max_length} tokens and were left out"),
-        (found.alike, "alike_rows", f"pairs are the same in both answers within {max_length} tokens and were left out"),
+        (found.cut, "cut_rows", f"have an answer that was cut to {max_length} tokens with its prompt"),
+        (found.dropped, "dropped_rows", f"do not fit into {max_length} tokens and were left out"),
+        (found.alike, "alike_rows", f"have the same two answers within {max_length} tokens and were left out"),
     ):
         if count:
-            report.event(kind, f"{count} {said}", level="warning", count=count, of=rows)
+            report.event(kind, f"{count} {what} {said}", level="warning", count=count, of=rows)
     if not found.columns:
         raise Problem(
             "No row of {file} fits into {max_length} tokens with its answer: "
@@ -140,18 +143,49 @@ def usable(found: Preferences, rows: int, max_length: int, file: str, report: Re
     return Dataset.from_dict(found.columns)
 
 
+def prepared(
+    run: Run, report: Report, family: str, make: Callable[[list[Row], int, str], Preferences], context: int | None
+) -> tuple[Dataset, Dataset | None]:
+    """The job's rows made ready by `make(rows, max_length, file)`: those to train on, those to measure on."""
+    rows, measured = training_rows(run, family, report)
+    report.phase("tokenizing")
+    asked: int = run.spec.max_length  # type: ignore[attr-defined]
+    max_length, file = min(asked, context or asked), run.paths["dataset"].name
+    data = fitting(make(rows, max_length, file), len(rows), max_length, file, report)
+    if not measured:
+        return data, None
+    file = run.paths.get("validation_dataset", run.paths["dataset"]).name
+    made = make(measured, max_length, file)
+    return data, fitting(made, len(measured), max_length, file, report, "validation rows")
+
+
+def reference_model(run: Run, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel | None:
+    """The start model once more, to stay as it is; None where an adapter is trained, which can be taken off."""
+    assert isinstance(run.spec, AdapterSpec)
+    return load_model(run.paths["model"], tokenizer) if run.spec.tuning == "full" else None
+
+
 def train_on_pairs(run: Run, report: Report, spec: DPOSpec | ORPOSpec, loss: PairLoss) -> dict[str, object]:
     """Train on pairs with a loss and leave the model in `run.output`; returns the last numbers."""
     prepare(run)
-    tokenizer, file = load_tokenizer(run.paths["model"]), run.paths["dataset"].name
-    rows = load_rows(run.paths["dataset"], "dpo", report)
+    tokenizer = load_tokenizer(run.paths["model"])
     report.phase("loading the model")
-    model = load_model(run.paths["model"], tokenizer)
-    max_length = min(spec.max_length, context_length(model) or spec.max_length)
-    report.phase("tokenizing")
-    data = usable(pairs(rows, tokenizer, max_length, file), len(rows), max_length, file, report)
-    arguments = DPOConfig(**training_arguments(run, spec), max_length=None)
-    trainer = PairTrainer(model=model, args=arguments, train_dataset=data, processing_class=tokenizer, loss=loss)
+    model, adapter = load_start(run, tokenizer)
+
+    def make(rows: list[Row], max_length: int, file: str) -> Preferences:
+        return pairs(rows, tokenizer, max_length, file)
+
+    data, measured = prepared(run, report, "dpo", make, context_length(model))
+    trainer = PairTrainer(
+        model=model,
+        ref_model=None if loss.name in WITHOUT_REFERENCE else reference_model(run, tokenizer),
+        args=DPOConfig(**training_arguments(run, spec), max_length=None),
+        train_dataset=data,
+        eval_dataset=measured,
+        processing_class=tokenizer,
+        peft_config=adapter,
+        loss=loss,
+    )
     result = run_training(trainer, run, report)
-    save_model(model, tokenizer, run)
+    save_model(trainer.model, tokenizer, run)
     return result

@@ -122,13 +122,13 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 
     def start(self, inputs: dict[str, Any]) -> Answers:
         """What the start model gives: the reference model, or the model without its adapter."""
-        adapter: Any = nullcontext()
+        off: Any = nullcontext()
         if self.ref_model is None:
             model = self.accelerator.unwrap_model(self.model)
-            adapter = use_adapter(model, adapter_name="ref" if "ref" in model.peft_config else None)
-        with torch.no_grad(), disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs):
-            with adapter:
-                return self.answers(self.ref_model or self.model, inputs)[0]
+            off = use_adapter(model, adapter_name="ref" if "ref" in model.peft_config else None)
+        checkpointing = disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs)
+        with torch.no_grad(), checkpointing, off:
+            return self.answers(self.ref_model or self.model, inputs)[0]
 
     def note(self, inputs: dict[str, Any], shown: dict[str, torch.Tensor]) -> None:
         """Keep a batch's means over all processes until they are logged."""

@@ -13,7 +13,8 @@ from tests.integration.engines.jobs import SIZES, TRAINING, forked, make_job
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Small datasets of sums: 400 texts, 96 answers, 20 questions; and 32 sums with one-digit results for GRPO."""
+    """Small datasets of sums: 400 texts, 96 answers, 20 questions; and 32 sums with one-digit results for GRPO,
+    as pairs of a right and a wrong answer and as rated answers."""
     folder = tmp_path_factory.mktemp("datasets")
     found = {}
     for role, most in (("pretrain", 400), ("sft", 96), ("heldout", 20)):
@@ -32,7 +33,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         for pair in pairs
         for side in ("chosen", "rejected")
     ]
-    for role, made in (("pairs", pairs), ("kto", rated)):
+    for role, made in (("dpo", pairs), ("orpo", pairs), ("reward_model", pairs), ("kto", rated)):
         found[role] = folder / f"{role}.jsonl"
         found[role].write_text("".join(json.dumps(row) + "\n" for row in made))
     return found

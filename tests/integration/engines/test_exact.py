@@ -20,6 +20,7 @@ CLOCKED = {"tokens_per_second", "samples_per_second", "step_time"}
 SUPERVISED = {**TRAINING, "max_steps": 20, "batch_size": 4, "max_length": 32}
 GRPO = {**TRAINING, "max_steps": 12, "batch_size": 8, "num_generations": 4, "max_completion_length": 5}
 GRPO |= {"answer_extraction": "marker"}
+PREFERENCE = {**SUPERVISED, "max_steps": 12}
 DEEP = {"gradient_accumulation_steps": 2, "lr_scheduler": "cosine", "warmup_steps": 3, "logging_steps": 4}
 MEASURED = {"validation_share": 0.2, "eval_every": 4}
 CASES = {
@@ -31,6 +32,12 @@ CASES = {
     "sft with 8-bit AdamW": ("sft", {**SUPERVISED, "optimizer": "adamw_8bit"}),
     "grpo an adapter, measured": ("grpo", {**GRPO, **MEASURED, "tuning": "lora", "kl_coef": 0.05, "early_stopping": 9}),
     "grpo": ("grpo", {**GRPO, **DEEP, "kl_coef": 0.05}),
+    "dpo": ("dpo", {**PREFERENCE, **DEEP, "dtype": "bfloat16"}),
+    "dpo an adapter, measured": ("dpo", {**PREFERENCE, **MEASURED, "tuning": "lora", "loss": "ipo"}),
+    "simpo a report in three": ("dpo", {**PREFERENCE, "loss": "simpo", "logging_steps": 3, "save_every": 2}),
+    "orpo": ("orpo", {**PREFERENCE, **MEASURED, "gradient_checkpointing": True}),
+    "kto": ("kto", {**PREFERENCE, **DEEP}),
+    "reward model": ("reward_model", {**PREFERENCE, **DEEP}),
     "grpo with two updates a rollout": ("grpo", {**GRPO, "num_iterations": 2, "logging_steps": 3, "save_every": 3}),
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from trl.trainer.reward_trainer import RewardTrainer
 from runners.engines.hf import preference_trainer
 from runners.engines.hf.preference import pairs, rated
 from runners.engines.hf.preference_trainer import PairLoss, PairTrainer, RatedTrainer
+from runners.engines.hf.reward_model import whole
 
 BARE: dict[str, Any] = {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "report_to": "none"}
 CONTEXT = 64
@@ -35,7 +35,7 @@ def tokens(taught: Path) -> Any:
 @pytest.fixture(scope="module")
 def three(files: dict[str, Path]) -> list[dict[str, Any]]:
     """Three pairs of unlike lengths."""
-    rows = [json.loads(line) for line in files["pairs"].read_text().splitlines()[:3]]
+    rows = [json.loads(line) for line in files["dpo"].read_text().splitlines()[:3]]
     rows[1]["rejected"] += "#9 then"
     rows[2]["chosen"] = "it is " + rows[2]["chosen"]
     return rows
@@ -168,7 +168,9 @@ def test_kto(tmp_path: Path, taught: Path, tokens: Any, three: Any) -> None:
         for row, side in zip(three, ("chosen", "rejected", "chosen"), strict=True)
     ]
     data = Dataset.from_dict(rated(rows, tokens, CONTEXT, "rows").columns)
-    args = KTOConfig(str(tmp_path), beta=0.3, undesirable_weight=1.5, per_device_train_batch_size=3, max_length=None, **BARE)
+    args = KTOConfig(
+        str(tmp_path), beta=0.3, undesirable_weight=1.5, per_device_train_batch_size=3, max_length=None, **BARE
+    )
     trainer = RatedTrainer(model=moved(taught), args=args, train_dataset=data, processing_class=tokens)
     ours = trainer.compute_loss(trainer.model, one_batch(trainer))
     model, start = moved(taught), AutoModelForCausalLM.from_pretrained(taught)
@@ -186,3 +188,22 @@ def test_kto(tmp_path: Path, taught: Path, tokens: Any, three: Any) -> None:
     same(ours, plain)
     same(gradients(trainer.model, ours), gradients(model, plain))
     assert trainer._metrics["train"]["kl"] == [pytest.approx(z0, abs=1e-5)]
+
+
+def test_reward_model(tmp_path: Path, taught: Path, tokens: Any, three: Any) -> None:
+    ids = whole(Dataset.from_dict(pairs(three, tokens, CONTEXT, "rows", whole=True).columns))
+    torch.manual_seed(4)
+    model = AutoModelForSequenceClassification.from_pretrained(taught, num_labels=1)
+    args = RewardConfig(str(tmp_path), center_rewards_coefficient=0.1, per_device_train_batch_size=3, **BARE)
+    trainer = RewardTrainer(model=model, args=args, train_dataset=ids, processing_class=tokens)
+    ours = trainer.compute_loss(trainer.model, one_batch(trainer))
+    values = []
+    for row in three:
+        better, worse = (
+            model(**tokens(row["prompt"] + row[side] + tokens.eos_token, return_tensors="pt")).logits[0, 0]
+            for side in ("chosen", "rejected")
+        )
+        values.append(-torch.log(sigmoid(better - worse)) + 0.1 * (better + worse) ** 2)
+    plain = torch.stack(values).mean()
+    same(ours, plain)
+    same(gradients(model, ours), gradients(model, plain))
