@@ -30,7 +30,8 @@ def choices_for(workspace: Workspace, chosen: Algorithm) -> dict[Pick, Sequence[
     offers: dict[Pick, Sequence[Choice]] = {}
     if "model" in picks or "tokenizer" in picks:
         library = list_models(workspace)
-        models = [m for m in library if m.kind in ("model", "adapter")]
+        kinds = ("model", "adapter", "reward_model") if chosen.name == "reward_model" else ("model", "adapter")
+        models = [m for m in library if m.kind in kinds]
         offers["model"] = [*map(model_choice, models), *coming(workspace, "train")]
         tokenizers = [m for m in library if m.kind == "tokenizer"]
         others = [m for m in models if m.has_tokenizer]
@@ -51,7 +52,8 @@ def model_choice(model: ModelInfo) -> Choice:
         facts.append(_("{n} parameters", n=count_text(model.parameters)))
     elif size := vocabulary_size(model.path):
         facts.append(_("{n} tokens", n=count_text(size)))
-    return Choice(model.ref, " · ".join([*facts, bytes_text(model.size_bytes)]), fits=model.has_tokenizer)
+    fits = model.has_tokenizer and model.kind != "reward_model"
+    return Choice(model.ref, " · ".join([*facts, bytes_text(model.size_bytes)]), fits=fits)
 
 
 def coming(workspace: Workspace, role: str) -> list[Choice]:

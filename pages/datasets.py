@@ -15,7 +15,7 @@ from platform_core.algorithms.registry import algorithms
 from platform_core.clock import now
 from platform_core.datasets import service as datasets
 from platform_core.datasets.formats import FORMATS
-from platform_core.datasets.needs import NEEDS, fitting
+from platform_core.datasets.needs import NEEDS, fitting, offered
 from platform_core.datasets.report import Report
 from platform_core.datasets.service import DatasetInfo
 from platform_core.errors import Problem
@@ -228,7 +228,13 @@ def uses(name: str, report: Report) -> None:
         style = "primary" if at == 0 else "secondary"
         if st.button(label, icon=f":material/{kind.icon}:", type=style, width="stretch", key=f"use.{kind.name}"):
             go("new-job", kind=kind.name, dataset=name)
-    for kind in (a for a in kinds if a not in good):
+    copies = offered(report.guesses)
+    for family in copies:
+        label = _("Make a copy for {kind}", kind=_(NEEDS[family].title))
+        if st.button(label, icon=":material/file_copy:", type="tertiary", key=f"copy.{family}"):
+            with guarded(), st.spinner(_("Copying…"), show_time=True):
+                settle([datasets.make_copy(workspace().home, name, family).name])
+    for kind in (a for a in kinds if a not in good and a.dataset_format not in copies):
         need = NEEDS[kind.dataset_format or ""]
         st.caption(_("{kind} needs {takes}.", kind=_(kind.title), takes=_(need.takes)))
 

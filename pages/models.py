@@ -24,13 +24,23 @@ from platform_core.models.vocabulary import vocabulary_size
 
 CARDS = 24
 MOST_FILES = 200
-ICONS: dict[Kind, str] = {"model": "deployed_code", "adapter": "extension", "tokenizer": "token"}
+ICONS: dict[Kind, str] = {
+    "model": "deployed_code",
+    "reward_model": "grade",
+    "adapter": "extension",
+    "tokenizer": "token",
+}
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "F8_E4M3": 1}
 TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "F8_E4M3": "float8"}
 
 
 def kind_word(kind: Kind) -> str:
-    return {"model": _("Model"), "adapter": _("Adapter"), "tokenizer": _("Tokenizer")}[kind]
+    return {
+        "model": _("Model"),
+        "reward_model": _("Reward model"),
+        "adapter": _("Adapter"),
+        "tokenizer": _("Tokenizer"),
+    }[kind]
 
 
 def listing() -> None:
@@ -96,7 +106,9 @@ def types(model: ModelInfo) -> str:
 
 def family(model: ModelInfo) -> str:
     """The architecture without its class's ending, or the kind."""
-    return re.sub(r"(ForCausalLM|Model|LMHeadModel)$", "", model.architecture or "") or kind_word(model.kind)
+    return re.sub(
+        r"(ForCausalLM|ForSequenceClassification|Model|LMHeadModel)$", "", model.architecture or ""
+    ) or kind_word(model.kind)
 
 
 def detail(ref: str) -> None:
@@ -148,6 +160,11 @@ def actions(model: ModelInfo) -> None:
     st.markdown(f"##### {_('What to do with it')}")
     if model.kind == "adapter":
         st.caption(_("An adapter is used together with the model it was trained on: jobs load both."))
+    if model.kind == "reward_model":
+        st.caption(_("It scores answers and can't write any: the reward of a training such as GRPO."))
+        if st.button(_("Train it further"), icon=":material/grade:", width="stretch", key="use.reward_model"):
+            go("new-job", kind="reward_model", model=model.ref)
+        return
     pick = "tokenizer" if model.kind == "tokenizer" else "model"
     takes = [k for k in algorithms().values() if any(setting_of(f).pick == pick for f in k.spec.model_fields.values())]
     first = True

@@ -108,6 +108,24 @@ def check(name: str, family: str | None, as_json: bool) -> int:
     return 1 if made.problems else 0
 
 
+@command.command("convert")
+@click.argument("name", metavar="NAME")
+@click.option("--for", "family", type=click.Choice(list(NEEDS)), required=True, help="What the copy shall be used for.")
+@click.option(
+    "--name", "new_name", metavar="TEXT", help="What the copy is called. [default: the name and what it is for]"
+)
+@verb
+def convert(name: str, family: str, new_name: str | None, as_json: bool) -> None:
+    """Make a copy in the format of another kind of training: pairs for KTO, rated answers for DPO, good ones for SFT."""
+    home = workspace().home
+    info = service.make_copy(home, name, family, new_name)
+    made = service.report(home, info.name)
+    if as_json:
+        show_json({**info_json(info), **report_json(made)})
+    else:
+        _tell(made)
+
+
 @command.command("delete")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @verb

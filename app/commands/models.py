@@ -12,7 +12,7 @@ from app.commands.printing import ago, paint, plain, show, show_json, table
 from app.sizes import bytes_text, count_text
 from platform_core.clock import now
 from platform_core.jobs import service
-from platform_core.models.service import ModelInfo, check_model, list_models, read_model
+from platform_core.models.service import KINDS, ModelInfo, check_model, list_models, read_model
 from platform_core.workspace.service import Workspace
 
 
@@ -22,9 +22,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option(
-    "--kind", "kinds", multiple=True, type=click.Choice(["model", "adapter", "tokenizer"]), help="Only these."
-)
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Only these.")
 @verb
 def list_(kinds: tuple[Any, ...], as_json: bool) -> None:
     """List models, newest first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from platform_core.algorithms.registry import Algorithm
 from platform_core.algorithms.training import TrainingSpec
@@ -13,6 +13,8 @@ WITH_REFERENCE = ("sigmoid", "ipo", "cdpo")
 
 
 class DPOSpec(TrainingSpec):
+    sequences_per_row: ClassVar[int] = 2
+
     model: str = setting(title="Model", help="The model that learns, usually after SFT.", pick="model")
     dataset: str = setting(title="Dataset", help="Prompts with a chosen and a rejected answer.", pick="dataset")
     loss: Loss = setting(
@@ -97,6 +99,11 @@ class DPOSpec(TrainingSpec):
         ge=8,
         le=10_000_000,
     )
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether a second model is kept as it was; an adapter is taken off instead."""
+        return self.tuning == "full" and self.loss in WITH_REFERENCE
 
 
 ALGORITHM = Algorithm(

@@ -71,6 +71,11 @@ class KTOSpec(TrainingSpec):
         le=10_000_000,
     )
 
+    @property
+    def has_reference(self) -> bool:
+        """Whether a second model is kept as it was; an adapter is taken off instead."""
+        return self.tuning == "full"
+
 
 ALGORITHM = Algorithm(
     name="kto",

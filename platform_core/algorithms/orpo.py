@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from platform_core.algorithms.registry import Algorithm
 from platform_core.algorithms.training import TrainingSpec
 from platform_core.jobs.spec import setting
 
 
 class ORPOSpec(TrainingSpec):
+    sequences_per_row: ClassVar[int] = 2
+
     model: str = setting(title="Model", help="The model that learns; a base model will do.", pick="model")
     dataset: str = setting(title="Dataset", help="Prompts with a chosen and a rejected answer.", pick="dataset")
     odds_weight: float = setting(

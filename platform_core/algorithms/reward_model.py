@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from platform_core.algorithms.registry import Algorithm
 from platform_core.algorithms.training import TrainingSpec
 from platform_core.jobs.spec import setting
 
 
 class RewardModelSpec(TrainingSpec):
+    sequences_per_row: ClassVar[int] = 2
+
     model: str = setting(
         title="Model", help="Its layers are kept and get a head that gives one number; usually after SFT.", pick="model"
     )

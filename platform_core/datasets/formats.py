@@ -56,10 +56,7 @@ def _has_prompt(value: Value) -> bool:
 
 
 def _has_label(value: Value) -> bool:
-    label = value.get("label", value.get("kto_tag"))
-    return (isinstance(label, bool | int) and label in (0, 1)) or (
-        isinstance(label, str) and label.lower() in ("true", "false")
-    )
+    return _has(value, "label", lambda label: s.rating(label) is not None)
 
 
 CHAT = [{"role": "user", "content": "2+3="}, {"role": "assistant", "content": "5"}]

@@ -115,9 +115,34 @@ def fitting(guesses: Iterable[Guess], to: str, columns: Columns | None = None) -
     return next((guess.format for guess in guesses if guess.format in formats and guess.share >= 0.5), None)
 
 
+COPIED = {
+    **dict.fromkeys(("dpo", "hh_transcript"), ("kto", "sft")),
+    "kto": ("dpo", "reward_model", "sft"),
+}
+"""Format of rows → families for which `convert.py` makes a copy of them."""
+
+
+def offered(guesses: Iterable[Guess]) -> list[str]:
+    """Families that can't take a dataset as it is, but a copy of it; none for rows that are not known well enough."""
+    known = list(guesses)
+    best = known[0].format if known and known[0].share >= 0.5 else ""
+    return [to for to in COPIED.get(best, ()) if fitting(known, to) is None]
+
+
 def misfit(file: str, guesses: list[Guess], fields: Iterable[str], to: str) -> Problem:
     """The sentence for a dataset that `to` can't use."""
     family, takes = Text(NEEDS[to].title), Text(NEEDS[to].takes)
+    if to in offered(guesses):
+        return Problem(
+            "{file} holds {holds}; {family} needs {takes}. Make a copy for {family} on the dataset's page, or by "
+            "`lathe data convert {file} --for {to}`.",
+            fields=("dataset",),
+            file=file,
+            holds=Text(FORMATS[guesses[0].format].holds),
+            family=family,
+            takes=takes,
+            to=to,
+        )
     if guesses:
         return Problem(
             "{file} holds {holds}; {family} needs {takes}. Rename its fields or pick another dataset.",

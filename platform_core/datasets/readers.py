@@ -55,7 +55,7 @@ def read_dpo(value: Value, columns: Columns | None) -> Converted:
 
 
 def read_choices(value: Value, columns: Columns | None) -> Converted:
-    chosen, rejected = s.take_side(value, "chosen", columns), s.take_side(value, "rejected", columns)
+    chosen, rejected = (s.take_answer_side(value, side, columns) for side in ("chosen", "rejected"))
     if chosen == rejected:
         raise Unusable("has the same text in `chosen` and `rejected`")
     return {"chosen": chosen, "rejected": rejected}
@@ -65,6 +65,8 @@ def read_transcript(value: Value, columns: Columns | None) -> Converted:
     sides = [
         s.transcript(name, found) for name, found in (s.take(value, part, columns) for part in ("chosen", "rejected"))
     ]
+    if sides[0] == sides[1]:
+        raise Unusable("has the same text in `chosen` and `rejected`")
     prompt, chosen, rejected = s.split_pair(*sides)
     if not prompt:
         raise Unusable("has no shared beginning in `chosen` and `rejected`")
@@ -75,9 +77,13 @@ def read_transcript(value: Value, columns: Columns | None) -> Converted:
 
 def read_kto(value: Value, columns: Columns | None) -> Converted:
     name, label = s.take(value, "label", columns)
-    if str(label).lower() not in ("0", "1", "true", "false"):
+    good = s.rating(label)
+    if good is None:
         raise Unusable("has a `{field}` that is neither true nor false", field=name)
-    return {**read_pair(value, columns), "label": str(label).lower() in ("1", "true")}
+    response = _response(value, columns)
+    if isinstance(response, list):
+        response = s.take_answer_side(value, "response", columns)
+    return {"prompt": s.take_side(value, "prompt", columns), "response": response, "label": good}
 
 
 def read_grpo(value: Value, columns: Columns | None) -> Converted:

@@ -29,7 +29,11 @@ REFERENCE = (
     "expected",
 )
 CATEGORY = ("category", "class", "subject", "type", "task")
-LABEL = ("label", "kto_tag")
+LABEL = ("label", "kto_tag", "thumbs_up", "thumb", "feedback", "desirable")
+GOOD = frozenset(["true", "1", "1.0", "+1", "yes", "good", "up", "thumbs_up", "👍", "desirable", "positive", "chosen"])
+BAD = frozenset(
+    ["false", "0", "0.0", "-1", "no", "bad", "down", "thumbs_down", "👎", "undesirable", "negative", "rejected"]
+)
 MESSAGES = ("messages", "conversations", "conversation")
 ALIASES = {
     "text": TEXT,
@@ -85,6 +89,12 @@ def is_sharegpt(value: object) -> bool:
         and bool(value)
         and all(isinstance(m, dict) and "from" in m and "value" in m for m in value)
     )
+
+
+def rating(value: object) -> bool | None:
+    """Whether a label means good or bad: a boolean, 1 and 0 (or -1), a thumb, a word; None for anything else."""
+    word = str(value).strip().lower().replace(" ", "_") if isinstance(value, str | bool | int | float) else ""
+    return True if word in GOOD else False if word in BAD else None
 
 
 def is_transcript(value: object) -> bool:
@@ -148,6 +158,14 @@ def take_side(value: Value, part: str, columns: Columns | None = None) -> str | 
     if isinstance(found, list):
         return messages(name, found)
     return take_text(value, part, {**(columns or {}), part: name})
+
+
+def take_answer_side(value: Value, part: str, columns: Columns | None = None) -> str | list[Message]:
+    """A side that says something: `take_side`, but messages without any content are Unusable."""
+    found = take_side(value, part, columns)
+    if isinstance(found, list) and not any(m["content"].strip() or m.get("tool_calls") for m in found):
+        raise Unusable("has an empty `{field}`", field=field(value, part, columns) or part)
+    return found
 
 
 def messages(name: str, found: Any) -> list[Message]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import shutil
 import uuid
 from collections.abc import AsyncIterable, Iterable, Iterator
@@ -19,9 +20,10 @@ from pathlib import Path
 from platform_core import files
 from platform_core.clock import now
 from platform_core.datasets.containers import is_data_name
+from platform_core.datasets.convert import converted
 from platform_core.datasets.formats import FORMATS, check_columns
 from platform_core.datasets.inspect import EVERY, Progress, inspect
-from platform_core.datasets.needs import NEEDS, convert, fitting, misfit
+from platform_core.datasets.needs import NEEDS, convert, fitting, misfit, offered
 from platform_core.datasets.read import Rows, data_files
 from platform_core.datasets.receive import Part, blocks, data_name
 from platform_core.datasets.report import Report
@@ -33,6 +35,8 @@ from platform_core.security.paths import check_name, resolve_inside
 
 ENTRY = "dataset.json"
 UNREADABLE = "unreadable"
+SAMPLED = 1000
+"""Rows that are tried before a job may take a dataset."""
 
 
 @dataclass(frozen=True)
@@ -179,11 +183,28 @@ def check(home: Path, name: str, to: str, columns: Columns | None = None) -> Non
             row=problem.row if problem else 1,
             reason=problem.reason if problem else Text("does not fit"),
         )
+    if to == "kto" and made.readable_rows <= SAMPLED:
+        _check_labels(home, name, form, columns)
+
+
+def _check_labels(home: Path, name: str, form: str, columns: Columns | None) -> None:
+    """Raise Problem when all answers are rated alike; longer datasets are looked at when the training reads them."""
+    labels = {
+        convert(form, row.value, "kto", columns)["label"]
+        for row in _sample(home, name)
+        if _fits(row, form, "kto", columns)
+    }
+    if len(labels) == 1:
+        raise Problem(
+            "All rows of {file} have the same label, so there is nothing to prefer: KTO needs good and bad answers.",
+            fields=("dataset",),
+            file=name,
+        )
 
 
 def _sample(home: Path, name: str) -> Iterator[Row]:
     with Rows(get(home, name).path) as source:
-        yield from islice(source, 1000)
+        yield from islice(source, SAMPLED)
 
 
 def _fits(row: Row, form: str, to: str, columns: Columns | None) -> bool:
@@ -192,6 +213,39 @@ def _fits(row: Row, form: str, to: str, columns: Columns | None) -> bool:
     except Unusable:
         return False
     return True
+
+
+def make_copy(home: Path, name: str, to: str, new_name: str | None = None) -> DatasetInfo:
+    """A new dataset whose rows are those of `name` as the family `to` (a key of NEEDS) takes them; JSON Lines.
+
+    Raises Problem when the rows fit already, when there is no way, and when no row comes out.
+    """
+    made = report(home, name)
+    family = Text(NEEDS[to].title)
+    if fitting(made.guesses, to) is not None:
+        raise Problem("{family} takes {file} as it is: no copy is needed.", file=name, family=family)
+    if to not in offered(made.guesses):
+        raise misfit(name, made.guesses, [f.name for f in made.fields], to)
+    wanted = new_name or _free_name(home, f"{Path(name).stem}-{to}")
+    with Rows(get(home, name).path) as source, _part(home, wanted, False) as part:
+        empty = True
+        for row in converted((r.value for r in source), made.guesses[0].format, to):
+            part.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+            empty = False
+        if empty:
+            raise Problem(
+                "No row of {file} can be used for {family}: there is no good and bad answer to the same prompt.",
+                fields=("dataset",),
+                file=name,
+                family=family,
+            )
+        part.publish()
+    return get(home, wanted)
+
+
+def _free_name(home: Path, stem: str) -> str:
+    names = (f"{stem}{number}.jsonl" for number in ("", *(f"-{n}" for n in range(2, 10_000))))
+    return next(name for name in names if not (folder(home) / name).exists())
 
 
 def holds(made: Report) -> Text | None:

@@ -6,6 +6,7 @@ import os
 import shutil
 
 from platform_core.algorithms.registry import Algorithm
+from platform_core.algorithms.reward_model import RewardModelSpec
 from platform_core.database.engine import reading
 from platform_core.datasets import service as datasets
 from platform_core.datasets.needs import training_rows
@@ -53,6 +54,11 @@ def _check_model(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, refe
     info = check_model(workspace, reference.value, tokenizer_only=reference.pick == "tokenizer")
     if reference.pick == "tokenizer":
         return []
+    if info.kind == "reward_model" and algorithm.spec is not RewardModelSpec:
+        raise Problem(
+            "{ref} is a reward model: it scores answers and can't write any. Choose the model it was made from.",
+            ref=reference.value,
+        )
     if not info.has_chat_template:
         _check_no_chats(workspace, algorithm, spec)
     return [
@@ -64,13 +70,13 @@ def _check_model(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, refe
 def _check_no_chats(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -> None:
     """Raise Problem for a dataset of conversations: the model's tokenizer has no chat template to write them with."""
     named = getattr(spec, "dataset", None)
-    if algorithm.dataset_format not in ("sft", "grpo", "evaluation") or not named:
+    if algorithm.dataset_format in (None, "pretrain") or not named:
         return
     try:
         rows = list(training_rows(datasets.get(workspace.home, named).path, algorithm.dataset_format, limit=20))
     except Problem:
         return  # said beside the dataset already
-    if any("messages" in row or not isinstance(row.get("prompt"), str) for row in rows):
+    if any(isinstance(value, list) for row in rows for value in row.values()):
         raise Problem(
             "{file} holds conversations, but the model's tokenizer has no chat template: choose a chat model, "
             "or a dataset with prompt and completion.",

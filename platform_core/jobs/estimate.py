@@ -113,7 +113,7 @@ def _peak(workspace: Workspace, chosen: Algorithm, spec: JobSpec) -> float:
     shape = shape_of(workspace, spec)
     if shape is None:
         return 0.0
-    rows = getattr(spec, "batch_size", 1)
+    rows = getattr(spec, "batch_size", 1) * getattr(spec, "sequences_per_row", 1)
     tokens = rows * next((n for n in (getattr(spec, name, None) for name in LENGTHS) if n), 1024)
     if chosen.role == "evaluate":
         return inference_peak(shape, tokens)
@@ -122,7 +122,7 @@ def _peak(workspace: Workspace, chosen: Algorithm, spec: JobSpec) -> float:
         tokens,
         bfloat16=getattr(spec, "dtype", "float32") == "bfloat16",
         checkpointing=bool(getattr(spec, "gradient_checkpointing", False)),
-        reference=bool(getattr(spec, "kl_coef", 0.0)),
+        reference=bool(getattr(spec, "has_reference", getattr(spec, "kl_coef", 0.0))),
         **_learning(shape, spec),
     )
 

@@ -57,10 +57,8 @@ def balance(good: int, rows: int, spec: KTOSpec, file: str, report: Report) -> N
     bad = rows - good
     if not good or not bad:
         raise Problem(
-            "All {rows} rows of {file} have the same label, so there is nothing to prefer: KTO needs good and bad "
-            "answers.",
+            "All rows of {file} have the same label, so there is nothing to prefer: KTO needs good and bad answers.",
             fields=("dataset",),
-            rows=rows,
             file=file,
         )
     ratio = spec.desirable_weight * good / (spec.undesirable_weight * bad)
