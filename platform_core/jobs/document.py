@@ -32,7 +32,7 @@ def write(kind: str, name: str, settings: Mapping[str, Any], engine: str = "") -
 
 def read(text: str) -> Document:
     """What a YAML text says of a job; raises Problem, with the line where it can't be understood."""
-    data = _load(text)
+    data = load_yaml(text)
     if not _is_settings(data):
         raise Problem("This YAML holds no settings: write lines such as `learning_rate: 2e-5`.")
     if "spec" not in data:
@@ -48,7 +48,8 @@ def _is_settings(data: object) -> bool:
     return isinstance(data, dict) and all(isinstance(key, str) for key in data)
 
 
-def _load(text: str) -> Any:
+def load_yaml(text: str) -> Any:
+    """What a YAML text from a person says; raises Problem with the line, also for what unfolds without bound."""
     if len(text) > LARGEST:
         raise Problem("This YAML is larger than 1 MiB: that is no job's settings.")
     try:

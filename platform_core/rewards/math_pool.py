@@ -1,0 +1,84 @@
+"""Processes that compare mathematics, so that sympy's memory and endless powers stay out of ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+from platform_core.rewards.worker import PYTHON, Worker, WorkerDied, clean_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+GRACE = 1.0
+REMEMBERED = 20_000
+TOWER = re.compile(r"(?:\^|\*\*)[^+\-=,]{0,40}(?:\^|\*\*)|(?:\^|\*\*)\s*\{?\s*\d{5,}|\d{5,}\s*!|!\s*!")
+"""Powers of powers, huge exponents and factorials: what no answer is, and what costs without end."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Whether answer and gold are equal; `late` when that could not be found out in time."""
+
+    equal: bool
+    gold_read: bool = True
+    answer_read: bool = True
+    late: bool = False
+
+
+class MathPool:
+    """Warm processes; one that hangs or dies is replaced. Equal questions are asked once."""
+
+    def __init__(self, workers: int = 2) -> None:
+        command = [PYTHON, "-m", "platform_core.rewards.math_worker"]
+        self._workers = [Worker(command, _environment()) for _ in range(max(1, workers))]
+        self._idle: SimpleQueue[Worker] = SimpleQueue()
+        for worker in self._workers:
+            self._idle.put(worker)
+        self._threads = ThreadPoolExecutor(len(self._workers), "math")
+        self._known: dict[tuple[str, str, int], Compared] = {}
+
+    @property
+    def started(self) -> int:
+        """Processes started so far, replacements included."""
+        return sum(worker.started for worker in self._workers)
+
+    def compare(self, pairs: Sequence[tuple[str, str]], precision: int, seconds: float) -> list[Compared]:
+        """Each (gold, answer): equal as mathematics? `precision`: decimals that count; `seconds` for each pair."""
+        asked = list(dict.fromkeys((gold, answer, precision) for gold, answer in pairs))
+        new = [key for key in asked if key not in self._known]
+        if len(self._known) + len(new) > REMEMBERED:
+            self._known.clear()
+            new = asked
+        self._known.update(zip(new, self._threads.map(lambda key: self._one(key, seconds), new), strict=True))
+        return [self._known[gold, answer, precision] for gold, answer in pairs]
+
+    def _one(self, key: tuple[str, str, int], seconds: float) -> Compared:
+        gold, answer, precision = key
+        if TOWER.search(answer) and not TOWER.search(gold):
+            return Compared(False, late=True)
+        worker = self._idle.get()
+        try:
+            said = worker.call({"gold": gold, "answer": answer, "precision": precision, "seconds": seconds},
+                               seconds + GRACE)  # fmt: skip
+        except (TimeoutError, WorkerDied, ValueError):
+            return Compared(False, late=True)
+        finally:
+            self._idle.put(worker)
+        if said.get("late"):
+            return Compared(False, late=True)
+        return Compared(bool(said["equal"]), bool(said["gold"]), bool(said["answer"]))
+
+    def __enter__(self) -> MathPool:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            worker.kill()
+
+
+def _environment() -> dict[str, str]:
+    return {**clean_environment(), "PYTHONPATH": str(ROOT)}
