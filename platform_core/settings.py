@@ -59,7 +59,27 @@ WARM = Variable(
 SMTP_PASSWORD = Variable(
     "LATHE_SMTP_PASSWORD", "none", "Password of the mail server that sends alerts; it is never stored nor shown."
 )
-VARIABLES = (HOME, DATABASE_URL, ROOTS, HOSTS, STOP_GRACE, BUSY_SECONDS, WARM, SMTP_PASSWORD)
+JUDGE_HOSTS = Variable(
+    "LATHE_JUDGE_HOSTS",
+    "none",
+    "Servers that rewards may ask to judge answers, as `host` or `host:port`, separated by commas; these may be inside "
+    "the network, and none but these are asked. Empty: any server on the internet, without a key.",
+)
+JUDGE_LOGIN = Variable(
+    "LATHE_JUDGE_LOGIN", "none", "A file that holds the key for those servers; it is sent to no other."
+)
+VARIABLES = (
+    HOME,
+    DATABASE_URL,
+    ROOTS,
+    HOSTS,
+    STOP_GRACE,
+    BUSY_SECONDS,
+    WARM,
+    SMTP_PASSWORD,
+    JUDGE_HOSTS,
+    JUDGE_LOGIN,
+)
 
 
 def home_folder() -> Path:
@@ -95,3 +115,14 @@ def supervisor_busy_seconds() -> float:
 def warm_parts() -> str:
     """What the warm parent loads: `all`, `frame`, or nothing, and then there is none."""
     return {"0": "", "frame": "frame"}.get(WARM.read(), "all")
+
+
+def judge_hosts() -> set[str]:
+    """Servers that rewards may ask, `host` or `host:port`, lower case."""
+    return {name.strip() for name in JUDGE_HOSTS.read().lower().split(",") if name.strip()}
+
+
+def judge_login() -> str:
+    """The key for those servers, or nothing. Raises OSError when its file can't be read."""
+    named = JUDGE_LOGIN.read()
+    return Path(named).expanduser().read_text(encoding="utf-8").strip() if named else ""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 
-from platform_core.rewards.worker import PYTHON, Worker, WorkerDied, clean_environment
+from platform_core.rewards.worker import PYTHON, Worker, WorkerDied, WorkerPool, clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 GRACE = 1.0
@@ -33,52 +31,41 @@ class MathPool:
 
     def __init__(self, workers: int = 2) -> None:
         command = [PYTHON, "-m", "platform_core.rewards.math_worker"]
-        self._workers = [Worker(command, _environment()) for _ in range(max(1, workers))]
-        self._idle: SimpleQueue[Worker] = SimpleQueue()
-        for worker in self._workers:
-            self._idle.put(worker)
-        self._threads = ThreadPoolExecutor(len(self._workers), "math")
+        environment = {**clean_environment(), "PYTHONPATH": str(ROOT)}
+        self._pool = WorkerPool([Worker(command, environment) for _ in range(max(1, workers))])
         self._known: dict[tuple[str, str, int], Compared] = {}
 
     @property
     def started(self) -> int:
         """Processes started so far, replacements included."""
-        return sum(worker.started for worker in self._workers)
+        return sum(worker.started for worker in self._pool.workers)
 
     def compare(self, pairs: Sequence[tuple[str, str]], precision: int, seconds: float) -> list[Compared]:
         """Each (gold, answer): equal as mathematics? `precision`: decimals that count; `seconds` for each pair."""
         asked = list(dict.fromkeys((gold, answer, precision) for gold, answer in pairs))
-        new = [key for key in asked if key not in self._known]
-        if len(self._known) + len(new) > REMEMBERED:
+        if len(self._known) + len(asked) > REMEMBERED:
             self._known.clear()
-            new = asked
-        self._known.update(zip(new, self._threads.map(lambda key: self._one(key, seconds), new), strict=True))
+        new = [key for key in asked if key not in self._known]
+        found = self._pool.map(lambda worker, key: _compare(worker, key, seconds), new)
+        self._known.update(zip(new, found, strict=True))
         return [self._known[gold, answer, precision] for gold, answer in pairs]
-
-    def _one(self, key: tuple[str, str, int], seconds: float) -> Compared:
-        gold, answer, precision = key
-        if TOWER.search(answer) and not TOWER.search(gold):
-            return Compared(False, late=True)
-        worker = self._idle.get()
-        try:
-            said = worker.call({"gold": gold, "answer": answer, "precision": precision, "seconds": seconds},
-                               seconds + GRACE)  # fmt: skip
-        except (TimeoutError, WorkerDied, ValueError):
-            return Compared(False, late=True)
-        finally:
-            self._idle.put(worker)
-        if said.get("late"):
-            return Compared(False, late=True)
-        return Compared(bool(said["equal"]), bool(said["gold"]), bool(said["answer"]))
 
     def __enter__(self) -> MathPool:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        for worker in self._workers:
-            worker.kill()
+        self._pool.__exit__(*exception)
 
 
-def _environment() -> dict[str, str]:
-    return {**clean_environment(), "PYTHONPATH": str(ROOT)}
+def _compare(worker: Worker, key: tuple[str, str, int], seconds: float) -> Compared:
+    gold, answer, precision = key
+    if TOWER.search(answer) and not TOWER.search(gold):
+        return Compared(False, late=True)
+    asked = {"gold": gold, "answer": answer, "precision": precision, "seconds": seconds}
+    try:
+        said = worker.call(asked, seconds + GRACE)
+    except (TimeoutError, WorkerDied, ValueError):
+        return Compared(False, late=True)
+    if said.get("late"):
+        return Compared(False, late=True)
+    return Compared(bool(said["equal"]), bool(said["gold"]), bool(said["answer"]))

@@ -67,14 +67,16 @@ def open_scorer(
     folder: Path | None = None,
     models: Mapping[str, ModelScorer] | None = None,
     workers: int = 2,
+    code: str | None = None,
 ) -> Iterator[Scorer]:
     """Open a reward for scoring; its processes start at the first need and end with the block.
 
-    `folder` holds the files of a saved reward (`code.py`); `models` scores for functions of kind `reward_model`.
+    `folder` holds the files of a saved reward (`code.py`, unless `code` is given); `models` scores for functions of
+    kind `reward_model`.
     Raises Problem when a function can't be opened here.
     """
     with ExitStack() as stack:
-        resources = Resources(stack, folder, models or {}, workers)
+        resources = Resources(stack, folder, models or {}, workers, code)
         yield Scorer(reward, [kind(f.kind).open(f, resources) for f in reward.functions])
 
 

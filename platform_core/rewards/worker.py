@@ -9,12 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 PYTHON = sys.executable
 LONGEST_ANSWER = 4 << 20
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class WorkerDied(Exception):
@@ -61,7 +65,14 @@ class Worker:
         )
         self.started += 1
         os.set_blocking(self._process.stdin.fileno(), False)  # type: ignore[union-attr]
-        self._exchange(self.first, self.start_seconds)
+        try:
+            self.ready(self._exchange(self.first, self.start_seconds))
+        except BaseException:
+            self.kill()
+            raise
+
+    def ready(self, answer: dict[str, Any]) -> None:
+        """Take the first answer of a fresh child."""
 
     def call(self, message: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         """Ask; the answer. Raises TimeoutError (the child is killed), WorkerDied, or ValueError for a bad answer."""
@@ -122,6 +133,37 @@ class Worker:
                 with suppress(OSError):
                     stream.close()
         process.wait()
+
+
+class WorkerPool:
+    """Warm workers that share what is to be done."""
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self.workers = list(workers)
+        self._idle: SimpleQueue[Worker] = SimpleQueue()
+        for worker in self.workers:
+            self._idle.put(worker)
+        self._threads = ThreadPoolExecutor(len(self.workers), "worker")
+
+    def map(self, do: Callable[[Worker, T], R], items: Sequence[T]) -> list[R]:
+        """`do` with an idle worker for each item; results in order."""
+
+        def one(item: T) -> R:
+            worker = self._idle.get()
+            try:
+                return do(worker, item)
+            finally:
+                self._idle.put(worker)
+
+        return list(self._threads.map(one, items))
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for worker in self.workers:
+            worker.kill()
 
 
 def clean_environment() -> dict[str, str]:

@@ -180,7 +180,7 @@ def test_the_service_that_gives_out_credentials_is_never_asked() -> None:
 
 def test_a_name_with_one_address_inside_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [(2, 1, 6, "", (address, 80)) for address in ("93.184.215.14", "10.0.0.1")]
-    monkeypatch.setattr(webhook.socket, "getaddrinfo", lambda *a, **k: found)
+    monkeypatch.setattr("socket.getaddrinfo", lambda *a, **k: found)
     with pytest.raises(Problem, match=r"10\.0\.0\.1"):
         webhook.judged("two.example.org", 80, private=False)
 
