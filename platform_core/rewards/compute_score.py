@@ -11,9 +11,7 @@ from typing import Any
 
 from platform_core.rewards.answer import Answer
 from platform_core.rewards.scorer import Scorer, open_scorer
-from platform_core.rewards.spec import read_reward
-
-FILE = "reward.yaml"
+from platform_core.rewards.store import load
 
 
 def compute_score(
@@ -48,4 +46,4 @@ def _opened(path: str) -> Scorer:
     folder = Path(path)
     stack = ExitStack()
     atexit.register(stack.close)
-    return stack.enter_context(open_scorer(read_reward((folder / FILE).read_text(encoding="utf-8")), folder))
+    return stack.enter_context(open_scorer(load(folder).reward, folder))
