@@ -7,9 +7,13 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
+
 from app.sizes import typed
 from app.spec_form import default_of, ordered
+from platform_core.algorithms.parallel import accelerate_config
 from platform_core.algorithms.registry import Algorithm
+from platform_core.algorithms.training import TrainingSpec
 from platform_core.jobs import document
 from platform_core.jobs.spec import JobSpec
 
@@ -43,3 +47,8 @@ def command_line(chosen: Algorithm, name: str, spec: JobSpec, given: Mapping[str
     if name:
         words += ["--name", name]
     return shlex.join(words)
+
+
+def accelerate_yaml(spec: TrainingSpec) -> str:
+    """The file with which `accelerate launch --config_file` would set up the same processes."""
+    return str(yaml.safe_dump(accelerate_config(spec, spec.dtype == "bfloat16"), sort_keys=False))

@@ -11,9 +11,10 @@ from app.consequence import facts
 from app.page import card, fact_grid, go, header, link, plain, trouble, workspace
 from app.pickers import choices_for
 from app.spec_form import Choice, Form, draft, fill, localised, spec_form
-from app.spec_text import command_line, to_yaml
+from app.spec_text import accelerate_yaml, command_line, to_yaml
 from app.words import _, say
 from platform_core.algorithms.registry import Algorithm, algorithm, algorithms
+from platform_core.algorithms.training import TrainingSpec
 from platform_core.errors import Problem, text
 from platform_core.ids import new_id
 from platform_core.jobs import service as jobs
@@ -200,6 +201,9 @@ def as_text(chosen: Algorithm, form: Form[JobSpec]) -> None:
         if form.spec is not None:
             st.code(command_line(chosen, name, form.spec, form.values), language="bash", wrap_lines=True)
             st.caption(_("The same job from a terminal. `--dry-run` checks it without starting."))
+            if isinstance(form.spec, TrainingSpec) and form.spec.world_size > 1:
+                st.code(accelerate_yaml(form.spec), language="yaml")
+                st.caption(_("How its processes are set up, as `accelerate launch` would take it."))
         else:
             st.caption(_("The command appears once the form is complete."))
 

@@ -23,6 +23,7 @@ from platform_core.errors import Problem, Text, text
 from platform_core.files import publish, read_json, write_json, write_whole
 from platform_core.jobs.outcome import has_checkpoint, onward
 from platform_core.jobs.spec import JobSpec
+from runners.ranks import rank
 from runners.report import Report
 
 log = logging.getLogger("lathe.runner")
@@ -37,7 +38,8 @@ class Stopped(Exception):
 class Run:
     """One attempt of a job, as its runner sees it; `paths`: the absolute path behind each reference of the spec.
 
-    `pause_at`: the step after which it pauses by itself, for a proof of exact resume.
+    `pause_at`: the step after which it pauses by itself, for a proof of exact resume. `rank`: which of the processes
+    that train together this one is.
     """
 
     folder: Path
@@ -49,11 +51,12 @@ class Run:
     paths: dict[str, Path]
     threads: int
     pause_at: int | None = None
+    rank: int = 0
 
     @property
     def output(self) -> Path:
-        """Where the work writes its output; renamed to `output/` when the work is done."""
-        return self.folder / f".output.{self.attempt}.part"
+        """Where the work writes its output; renamed to `output/` when the work is done. Of rank 0 that is."""
+        return self.folder / f".output.{self.attempt}{f'.rank-{self.rank}' if self.rank else ''}.part"
 
     @property
     def checkpoints(self) -> Path:
@@ -84,7 +87,8 @@ def load_run(folder: Path) -> Run:
         engine=str(data["engine"]),
         spec=algorithm(kind).spec.model_validate(data["spec"]),
         paths={k: Path(v) for k, v in paths.items()},
-        threads=int(str(data["threads"])),
+        threads=max(1, int(str(data["threads"])) // int(os.environ.get("WORLD_SIZE", "1"))),
+        rank=rank(),
         pause_at=int(str(data["pause_at"])) if data.get("pause_at") else None,
     )
 
@@ -96,6 +100,8 @@ def run_job(folder: Path, work: Work) -> int:
     )
     started = monotonic()
     run = load_run(folder)
+    if run.rank:
+        return run_beside(run, work)
     report = Report(folder / "metrics.sqlite")
     report.listen()
     report.event("started", f"attempt {run.attempt}, pid {os.getpid()}, {run.threads} threads")
@@ -127,6 +133,28 @@ def run_job(folder: Path, work: Work) -> int:
         log.error("result.json could not be written: %s", error)
         return 1
     return 0 if result["status"] != "failed" else 1
+
+
+def run_beside(run: Run, work: Work) -> int:
+    """Take part in the work of rank 0, which alone tells and saves; the exit code is 1 when this part failed."""
+    notes = run.folder / "attempts" / str(run.attempt) / f"rank-{run.rank}.sqlite"
+    report = Report(notes)
+    report.listen()
+    try:
+        shutil.rmtree(run.output, ignore_errors=True)
+        run.output.mkdir(parents=True)
+        work(run, report)
+    except Stopped:
+        pass
+    except BaseException:
+        log.error("process %d: %s", run.rank, traceback.format_exc())
+        return 1
+    finally:
+        shutil.rmtree(run.output, ignore_errors=True)
+        report.close()
+        for file in notes.parent.glob(f"{notes.name}*"):
+            file.unlink(missing_ok=True)
+    return 0
 
 
 def reserve_result(folder: Path) -> None:

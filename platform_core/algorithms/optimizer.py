@@ -175,6 +175,11 @@ class OptimizerSpec(JobSpec):
             return self.max_steps
         return math.ceil(self.epochs * max(1, math.ceil(batches / self.gradient_accumulation_steps)))
 
+    @property
+    def world_size(self) -> int:
+        """Processes that train together."""
+        return 1
+
     def trained_rows(self, rows: int) -> int:
         """How many of the dataset's `rows` are trained on."""
         return rows
@@ -182,7 +187,7 @@ class OptimizerSpec(JobSpec):
     def total_steps(self, rows: int | None = None) -> int | None:
         if self.max_steps is not None or rows is None:
             return self.max_steps
-        return self.steps_for(math.ceil(self.trained_rows(rows) / self.batch_size))
+        return self.steps_for(math.ceil(self.trained_rows(rows) / (self.batch_size * self.world_size)))
 
     @model_validator(mode="after")
     def warmup_fits(self) -> OptimizerSpec:

@@ -116,7 +116,7 @@ class RolloutSpec(TrainingSpec):
         if self.max_steps is not None or rows is None:
             return self.max_steps
         # TRL leaves out the prompts that do not fill a last step.
-        prompts = self.batch_size * self.gradient_accumulation_steps // self.num_generations
+        prompts = self.batch_size * self.world_size * self.gradient_accumulation_steps // self.num_generations
         return math.ceil(self.epochs * (self.trained_rows(rows) // prompts) * self.num_iterations)
 
     @model_validator(mode="after")

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from platform_core.algorithms.adapter import AdapterSpec
+from platform_core.algorithms.parallel import ParallelSpec
 from platform_core.jobs.spec import cross_field, setting
 
 
-class TrainingSpec(AdapterSpec):
+class TrainingSpec(ParallelSpec):
     """A gradient-based training from a dataset."""
 
     validation_share: float = setting(

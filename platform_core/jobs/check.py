@@ -7,10 +7,12 @@ import shutil
 
 from platform_core.algorithms.registry import Algorithm
 from platform_core.algorithms.reward_model import RewardModelSpec
+from platform_core.algorithms.training import TrainingSpec
 from platform_core.database.engine import reading
 from platform_core.datasets import service as datasets
 from platform_core.datasets.needs import training_rows
 from platform_core.environment.machine import memory_bytes, usable_cores
+from platform_core.environment.software import installed
 from platform_core.errors import Problem, text
 from platform_core.jobs import store
 from platform_core.jobs.capacity import gpus_here
@@ -169,6 +171,7 @@ def _check_machine(workspace: Workspace, spec: JobSpec) -> list[Finding]:
                 ),
             )
         )
+    findings += _check_parallel(spec)
     device = getattr(spec, "device", "auto")
     if device == "cuda" and not os.path.exists("/proc/driver/nvidia/version"):
         findings.append(Finding("error", text("This machine has no NVIDIA GPU: choose auto or cpu."), ("device",)))
@@ -177,3 +180,26 @@ def _check_machine(workspace: Workspace, spec: JobSpec) -> list[Finding]:
             Finding("error", text("mps is Apple's GPU and this machine has none: choose auto or cpu."), ("device",))
         )
     return findings
+
+
+def _check_parallel(spec: JobSpec) -> list[Finding]:
+    if not isinstance(spec, TrainingSpec) or spec.world_size == 1:
+        return []
+    gpus = 0 if spec.device == "cpu" else len(gpus_here())
+    if spec.parallel != "ddp" and not gpus:
+        sentence = text("FSDP and DeepSpeed need GPUs, and the job would run on the CPU: take DDP or one process.")
+        return [Finding("error", sentence, ("parallel",))]
+    if gpus and spec.processes > gpus:
+        sentence = text(
+            "{processes} processes need as many GPUs; this machine has {all}: take fewer.",
+            processes=spec.processes,
+            all=gpus,
+        )
+        return [Finding("error", sentence, ("processes",))]
+    if spec.parallel.startswith("zero") and installed("deepspeed") is None:
+        sentence = text(
+            "DeepSpeed is not installed in the job's environment: take FSDP, which does the same, or install it with "
+            "`pip install deepspeed`."
+        )
+        return [Finding("error", sentence, ("parallel",))]
+    return []

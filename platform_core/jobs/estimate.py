@@ -56,7 +56,8 @@ def asks(workspace: Workspace, chosen: Algorithm, spec: JobSpec, gpus: tuple[Gpu
 
     The spec itself keeps "automatic", so that a clone with another batch size is estimated anew.
     """
-    wanted = spec.gpus if spec.gpus is not None else int(bool(gpus) and getattr(spec, "device", "cpu") in GPU_DEVICES)
+    on_gpus = bool(gpus) and getattr(spec, "device", "cpu") in GPU_DEVICES
+    wanted = spec.gpus if spec.gpus is not None else getattr(spec, "world_size", 1) if on_gpus else 0
     peak = _peak(workspace, chosen, spec) * SPARE
     on_gpu = int(peak + CUDA_CONTEXT) if wanted and peak else 0
     if on_gpu and gpus and spec.gpu_memory_gib is None:  # more than a GPU has would wait for ever: it may try

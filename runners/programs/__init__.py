@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from pathlib import Path
 
-from runners.job import Run, run_job
+from platform_core.algorithms.parallel import ParallelSpec
+from platform_core.algorithms.registry import algorithm
+from runners import ranks
+from runners.job import Run, load_run, run_job
 from runners.provenance import record_beside
 from runners.report import Report
 
@@ -35,6 +39,9 @@ HEAVY = (
 )
 
 
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)  # warns of a kernel from a hub at import
+
+
 def preload() -> None:
     """Import what the programs need (about 4 CPU seconds), so that children forked from here start at once.
 
@@ -50,17 +57,23 @@ def preload() -> None:
 def run_engine(folder: Path, verb: str) -> int:
     """Run the newest attempt in `folder` by `verb` of `runners/engines/<engine>/<kind>.py`; returns the exit code."""
     os.environ.update(ENVIRONMENT)
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # with more, the Trainer would start DataParallel
+    asked = load_run(folder)
+    if isinstance(asked.spec, ParallelSpec) and asked.spec.world_size > 1:
+        if not ranks.is_rank():
+            return ranks.launch(algorithm(asked.kind).program, folder, asked.spec, asked.threads)
+    else:
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # with more, the Trainer would start DataParallel
 
     def work(run: Run, report: Report) -> dict[str, object]:
         os.environ["OMP_NUM_THREADS"] = str(run.threads)
         report.phase("starting")
-        recorded = record_beside(run)
+        recorded = record_beside(run) if run.rank == 0 else None
         engine = importlib.import_module(f"runners.engines.{run.engine}.{run.kind}")
         try:
             result: dict[str, object] = getattr(engine, verb)(run, report)
         finally:
-            recorded.join()
+            if recorded is not None:
+                recorded.join()
         return result
 
     return run_job(folder, work)

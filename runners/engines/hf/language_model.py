@@ -13,6 +13,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from platform_core.algorithms.training import TrainingSpec
+from runners.engines.hf import together
 from runners.engines.hf.trainer import training_arguments
 from runners.job import Run
 
@@ -41,11 +42,11 @@ class PlainLossTrainer(SFTTrainer):  # type: ignore[misc]
             target = labels[:, 1:]
             valid = target != -100
             right = (outputs.logits[:, :-1].argmax(-1) == target) & valid
-            seen = torch.stack([right.sum(), valid.sum(), inputs["attention_mask"].sum()]).tolist()
+            seen = together.summed(torch.stack([right.sum(), valid.sum(), inputs["attention_mask"].sum()]).tolist())
         mode = "train" if self.model.training else "eval"
         self._metrics[mode]["mean_token_accuracy"].append(seen[0] / max(seen[1], 1))
         if mode == "train":
-            self._total_train_tokens += seen[2]
+            self._total_train_tokens += int(seen[2])
         self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
         return (loss, outputs) if return_outputs else loss
 

@@ -163,6 +163,8 @@ def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, run: Run, task: s
     An adapter is written as one, or merged into its base in float32 where the spec says so. Weights and config carry no
     path of this machine; an adapter's config names its base, which other programs need.
     """
+    if run.rank:
+        return  # rank 0 saves for all
     more: dict[str, object] = {}
     if isinstance(model, PeftModel):
         base = config_folder(run.paths["model"])

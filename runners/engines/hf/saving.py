@@ -18,12 +18,13 @@ from platform_core.algorithms.training import TrainingSpec
 from platform_core.clock import monotonic
 from platform_core.errors import Problem
 from platform_core.files import read_json, remove_whole
-from runners.engines.hf import checkpoint
+from runners.engines.hf import checkpoint, together
 from runners.engines.hf.reporting import Reporting
 from runners.job import Run
 from runners.report import Report
 
 SUMS = "sums.json"
+GO_ON, SAVE, STOP = range(3)
 
 
 class Saving(TrainerCallback):  # type: ignore[misc]
@@ -48,12 +49,17 @@ class Saving(TrainerCallback):  # type: ignore[misc]
         self._write = trainer._save_checkpoint
         trainer._save_checkpoint = self.save
 
+    @property
+    def sums_name(self) -> str:
+        """The file of what this process has added up; each of several has its own."""
+        return f"rank-{self.run.rank}-{SUMS}" if self.run.rank else SUMS
+
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
     ) -> None:
         self.saved_step = self.tried_step = state.global_step
         self.tried_at = monotonic()
-        sums = read_json(self.start / SUMS) if self.start else None
+        sums = read_json(self.start / self.sums_name) if self.start else None
         if sums is not None:
             restore_sums(self.trainer, sums)
             self.stopping.update(sums.get("stopping", {}))
@@ -65,13 +71,15 @@ class Saving(TrainerCallback):  # type: ignore[misc]
             signal.raise_signal(signal.SIGUSR1)
         if step >= state.max_steps or step % resumable_every(self.trainer):
             return
-        if self.report.wish is not None:
+        wish, due = self.report.wish is not None, self.is_due(step)
+        decided = together.of_first(STOP if wish else SAVE if due else GO_ON)
+        if decided == STOP:
             self.stopped = control.should_save = control.should_training_stop = True
             self.report.progress(
                 step, state.max_steps, epoch=round(state.epoch or 0.0, 4), tokens=self.reporting.tokens
             )
         else:
-            control.should_save = self.is_due(step)
+            control.should_save = decided == SAVE
         if control.should_save and self.best and self.best.metric.startswith("eval_"):
             control.should_evaluate = True  # measured first, so that the checkpoint knows its own value
 
@@ -84,13 +92,14 @@ class Saving(TrainerCallback):  # type: ignore[misc]
     def save(self, model: Any, trial: Any) -> None:
         """Write the checkpoint of this step and make it whole; takes the place of the Trainer's own method."""
         step = self.trainer.state.global_step
-        if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
+        if together.any_of(not all(bool(torch.isfinite(p).all()) for p in model.parameters())):
             raise broken_loss(step, self.trainer.args.learning_rate)
         self.tried_step = step
         try:
             self._complete(model, trial, step)
         except Exception as error:
-            checkpoint.sweep(self.run.checkpoints)
+            if self.run.rank == 0:
+                checkpoint.sweep(self.run.checkpoints)
             reason = write_error(error, self.run.checkpoints)
             if self.stopped or reason is None:
                 raise
@@ -104,11 +113,19 @@ class Saving(TrainerCallback):  # type: ignore[misc]
         self.report.event("checkpoint", f"checkpoint of step {step} saved", at=step)
 
     def _complete(self, model: Any, trial: Any, step: int) -> None:
-        # A run that goes on from here forgets what comes later, so what came before must be stored.
-        self.report.must_store()
-        self._write(model, trial)
         part = Path(self.trainer.args.output_dir) / f"checkpoint-{step}"
-        (part / SUMS).write_text(json.dumps(sums_of(self.trainer) | {"stopping": self.stopping}))
+
+        def write() -> None:
+            # A run that goes on from here forgets what comes later, so what came before must be stored.
+            self.report.must_store()
+            self._write(model, trial)
+            sums = sums_of(self.trainer) | {"stopping": self.stopping}
+            (part / self.sums_name).write_text(json.dumps(sums))
+
+        together.do(write)
+        together.do(lambda: self._make_whole(part, step) if self.run.rank == 0 else None)
+
+    def _make_whole(self, part: Path, step: int) -> None:
         values, tokens = self.reporting.values, self.reporting.tokens
         if self.best and self.best.metric not in values and not self.warned:
             self.warned = True

@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from platform_core.algorithms.training import TrainingSpec
 from platform_core.errors import Problem
-from runners.engines.hf import adapter, checkpoint, optimization, validation
+from runners.engines.hf import adapter, checkpoint, optimization, together, validation
 from runners.engines.hf.reporting import Reporting
 from runners.engines.hf.saving import Saving, broken_loss
 from runners.job import Run, Stopped
@@ -87,7 +87,7 @@ class Finite(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
     ) -> None:
         # The Trainer's running sum since the last log: one value that is not finite keeps it so.
-        if not math.isfinite(self.trainer._tr_loss.item()):
+        if together.any_of(not math.isfinite(self.trainer._tr_loss.item())):
             raise broken_loss(state.global_step + 1, args.learning_rate)
 
     def on_log(
@@ -110,7 +110,7 @@ def run_training(trainer: Trainer, run: Run, report: Report) -> dict[str, object
     found = resume_point(run, report)
     start = found.whole
     tokens = checkpoint.trained_tokens(start) if start else 0
-    rows = trainer.args.per_device_train_batch_size * trainer.args.gradient_accumulation_steps
+    rows = trainer.args.per_device_train_batch_size * trainer.args.gradient_accumulation_steps * trainer.args.world_size
     reporting = Reporting(report, rows, tokens)
     reporting.values |= checkpoint.saved_values(start) if start else {}
     saving = Saving(trainer, run, report, reporting, found)
@@ -122,7 +122,7 @@ def run_training(trainer: Trainer, run: Run, report: Report) -> dict[str, object
     optimization.set_up(trainer, run.spec)
     if hasattr(trainer, "_total_train_tokens"):
         trainer._total_train_tokens = tokens
-    if report.wish is not None:
+    if together.of_first(int(report.wish is not None)):
         raise Stopped
     try:
         trainer.train(resume_from_checkpoint=str(start) if start else None)
@@ -132,18 +132,22 @@ def run_training(trainer: Trainer, run: Run, report: Report) -> dict[str, object
         checkpoint.raise_if_disk_full(run.checkpoints)
         raise
     finally:
-        checkpoint.sweep(run.checkpoints)
+        if run.rank == 0:
+            checkpoint.sweep(run.checkpoints)
     if saving.stopped:
         raise Stopped
     if run.spec.final_model == "best":
         take_best(trainer, saving, report)
+    together.whole_weights(trainer.model)
     return {**reporting.values, "steps": trainer.state.global_step, "parameters": trainer.model.num_parameters()}
 
 
 def resume_point(run: Run, report: Report) -> checkpoint.Found:
     """The checkpoint to go on from, half-written ones swept; what was reported after it is forgotten and marked."""
     run.checkpoints.mkdir(exist_ok=True)
-    checkpoint.sweep(run.checkpoints)
+    if run.rank == 0:
+        checkpoint.sweep(run.checkpoints)
+    together.wait()
     found = checkpoint.find(run.checkpoints, run.id)
     step = checkpoint.step_of(found.whole) if found.whole else 0
     onward = f"goes on from step {step}" if step else "begins anew"
