@@ -23,7 +23,8 @@ from platform_core.jobs.messages import Finding
 from platform_core.jobs.spec import JobSpec, Pick, setting_of
 
 ABOUT = ("kind", "clone", "lang", "name")
-NAME, YAML, TROUBLE, SEEN = "new-job.name", "new-job.yaml", "new-job.trouble", "new-job.seen"
+NAME, TROUBLE, SEEN = "new-job.name", "new-job.trouble", "new-job.seen"
+YAML, TAKEN = "new-job.yaml", "new-job.yaml.taken"
 TOKEN, MADE = "new-job.token", "new-job.made"
 
 
@@ -71,9 +72,11 @@ def remember(findings: list[Finding]) -> None:
         st.session_state[TROUBLE] = findings
 
 
-def take_yaml(kind: str) -> None:
+def take_yaml(kind: str, key: str) -> None:
     """Fill the form from the YAML that was typed; the form keeps what it had when it can't be understood."""
-    typed = st.session_state[YAML]
+    typed = st.session_state[key]
+    if key != f"{YAML}.{st.session_state[YAML][1]}" or st.session_state.get(TAKEN) == (key, typed):
+        return  # nobody typed it: a browser that has not drawn what is new sends what it has
     forget()
     try:
         document = read(typed)
@@ -84,6 +87,7 @@ def take_yaml(kind: str) -> None:
     if findings:
         remember(findings)
         return
+    st.session_state[TAKEN] = key, typed
     st.session_state[NAME] = document.name
     if wanted != kind:
         st.query_params["kind"] = wanted
@@ -189,11 +193,10 @@ def as_text(chosen: Algorithm, form: Form[JobSpec]) -> None:
     name = st.session_state.get(NAME) or ""
     values: dict[str, Any] = form.spec.model_dump(mode="json") if form.spec is not None else form.values
     yaml_tab, command_tab = st.tabs([_("YAML"), _("Command")])
-    with yaml_tab:
-        if YAML not in st.session_state or TROUBLE not in st.session_state:
-            st.session_state[YAML] = to_yaml(chosen.name, name, values)
+    with yaml_tab, st.container(key="yaml", gap="small"):
+        key = yaml_key(to_yaml(chosen.name, name, values))
         st.text_area(
-            _("The job as YAML"), key=YAML, height=300, on_change=take_yaml, args=(chosen.name,),
+            _("The job as YAML"), key=key, height=300, on_change=take_yaml, args=(chosen.name, key),
             label_visibility="collapsed", help=_("Edit and press Ctrl+Enter: the form follows."),
         )  # fmt: skip
         st.caption(_("Edit and press Ctrl+Enter: the form follows."))
@@ -206,6 +209,25 @@ def as_text(chosen: Algorithm, form: Form[JobSpec]) -> None:
                 st.caption(_("How its processes are set up, as `accelerate launch` would take it."))
         else:
             st.caption(_("The command appears once the form is complete."))
+
+
+def yaml_key(text: str) -> str:
+    """The key of the YAML field, with `text` in it unless what was typed there is in trouble.
+
+    A text that other fields have changed gets a field of its own. In one and the same field, what the browser sends
+    before it has drawn the new text could not be told from typing, and would undo what was just entered in the form.
+    """
+    shown, number = st.session_state.get(YAML, ("", 0))
+    key = f"{YAML}.{number}"
+    if TROUBLE in st.session_state and key in st.session_state:
+        return key
+    if text != shown and st.session_state.get(TAKEN) != (key, st.session_state.get(key)):
+        number += 1
+        key = f"{YAML}.{number}"
+    st.session_state[YAML] = text, number
+    if st.session_state.get(key) != text:
+        st.session_state[key] = text
+    return key
 
 
 start_values()

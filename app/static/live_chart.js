@@ -57,6 +57,23 @@ function signed(layout, ink, soft) {
   return { shapes, annotations };
 }
 
+// Plotly answers the mouse a moment later, and needs its node then.
+function away(node) {
+  node.watch.disconnect();
+  node.watch = undefined;
+  setTimeout(() => { if (!node.isConnected) window.Plotly?.purge(node); }, 1000);
+}
+
+// The observer is told, too, when a node is taken away; Plotly refuses to fit one that is not there.
+function watch(node) {
+  const observer = new ResizeObserver(() => {
+    if (!node.isConnected) away(node);
+    else if (node._fullLayout) window.Plotly?.Plots.resize(node);
+  });
+  observer.observe(node);
+  return observer;
+}
+
 const BUTTONS = ["resetScale2d", "toImage"];
 
 export default function ({ data, parentElement, setStateValue }) {
@@ -84,15 +101,9 @@ export default function ({ data, parentElement, setStateValue }) {
       if ("xaxis.range[0]" in change || "xaxis.range" in change) setStateValue("zoom", { axis: node.axisName, range: [...range] });
     });
   }).catch(error => { root.querySelector(".note").textContent = String(error.message); });
-  if (!node.watch) {
-    node.watch = new ResizeObserver(() => window.Plotly && node._fullLayout && window.Plotly.Plots.resize(node));
-    node.watch.observe(node);
-  }
+  node.watch ??= watch(node);
   return () => {
     gone = true;
-    if (node.isConnected) return;
-    node.watch.disconnect();
-    // Plotly answers the mouse a moment later, and needs its node then.
-    setTimeout(() => { if (!node.isConnected) window.Plotly?.purge(node); }, 1000);
+    if (!node.isConnected && node.watch) away(node);
   };
 }

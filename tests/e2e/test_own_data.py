@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import urllib.error
 import urllib.request
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from platform_core.datasets import service as datasets
 from platform_core.jobs import service as jobs
@@ -56,6 +58,44 @@ def test_upload_check_form_start(page: Page, server: Server, opened: Opened, tin
     assert made[0].spec["dataset"] == "my-sums-1.jsonl"
     assert made[0].spec["max_steps"] == 3
     assert made[0].state != "pending"
+
+
+def test_an_edit_outlives_another_one_that_is_still_being_drawn(
+    page: Page, server: Server, opened: Opened, tiny_model: str
+) -> None:
+    sockets: list[WebSocketRoute] = []
+    held: list[str | bytes] | None = None
+
+    def between(socket: WebSocketRoute) -> None:
+        """Pass everything on, but keep what the server says while `held` is a list."""
+        sockets.append(socket)
+        socket.connect_to_server().on_message(lambda said: socket.send(said) if held is None else held.append(said))
+
+    page.route_web_socket("**/_stcore/stream", between)
+    opened(page, "/new-job?kind=pretrain")
+    steps, rate = page.get_by_label("Steps", exact=True), page.get_by_label("Learning rate", exact=True)
+    held = []
+    steps.fill("77")
+    steps.press("Enter")
+    while not any(finished(said) for said in held):
+        page.wait_for_timeout(20)
+    rate.fill("1e-4")
+    rate.press("Enter")
+    while held:
+        sockets[0].send(held.pop(0))
+    held = None
+    box = page.get_by_role("textbox", name="The job as YAML")
+    expect(box).to_have_value(re.compile("max_steps: 77"))
+    expect(box).to_have_value(re.compile("learning_rate: 0.0001"))
+    expect(steps).to_have_value("77")
+    expect(rate).to_have_value("1e-4")
+
+
+def finished(said: str | bytes) -> bool:
+    """Whether a message of Streamlit ends a run of the page."""
+    message = ForwardMsg()
+    message.ParseFromString(said if isinstance(said, bytes) else said.encode())
+    return message.WhichOneof("type") == "script_finished"
 
 
 def test_a_row_that_is_read_in_full_has_an_address(page: Page, server: Server, opened: Opened) -> None:

@@ -145,13 +145,13 @@ def test_yaml_fills_the_form_and_the_form_fills_the_yaml(
     opened: Open, workspace: Workspace, model: str, sums: str
 ) -> None:
     at = opened("new_job", kind="sft")
-    document = yaml.safe_load(at.text_area(key="new-job.yaml").value)
+    document = yaml.safe_load(at.text_area[0].value)
     assert document["spec"]["batch_size"] == 8
     document["spec"]["batch_size"] = 4
-    at.text_area(key="new-job.yaml").set_value(yaml.safe_dump(document)).run()
+    at.text_area[0].set_value(yaml.safe_dump(document)).run()
     assert at.number_input(key="sft.batch_size").value == 4
     at.number_input(key="sft.batch_size").set_value(16).run()
-    assert yaml.safe_load(at.text_area(key="new-job.yaml").value)["spec"]["batch_size"] == 16
+    assert yaml.safe_load(at.text_area[0].value)["spec"]["batch_size"] == 16
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_bad_yaml_is_a_sentence_and_the_form_keeps_what_it_had(
     opened: Open, workspace: Workspace, model: str, sums: str, text: str, sentence: str
 ) -> None:
     at = opened("new_job", kind="sft")
-    at.text_area(key="new-job.yaml").set_value(text).run()
+    at.text_area[0].set_value(text).run()
     assert not at.exception
     assert sentence in unescaped(at)
     assert at.number_input(key="sft.batch_size").value == 8
@@ -187,7 +187,7 @@ def test_the_command_makes_the_same_job(
     at = opened("new_job", kind="sft", model=model, dataset=sums, **given)
     command = shlex.split(at.code[0].value)
     assert "--cpu-slots" not in command
-    shown = yaml.safe_load(at.text_area(key="new-job.yaml").value)
+    shown = yaml.safe_load(at.text_area[0].value)
     capsys.readouterr()
     assert main([*command[1:], "--dry-run"]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["spec"] == shown["spec"]
