@@ -19,6 +19,10 @@ from platform_core.jobs.spec import Pick, setting_of
 from platform_core.jobs.states import ACTIVE, WAITING
 from platform_core.models.service import ModelInfo, list_models
 from platform_core.models.vocabulary import vocabulary_size
+from platform_core.rewards import service as rewards
+from platform_core.rewards.presets import PRESETS
+from platform_core.rewards.registry import kinds
+from platform_core.rewards.service import RewardInfo
 from platform_core.workspace.service import Workspace
 
 SMALL = 4 * 2**20
@@ -40,6 +44,8 @@ def choices_for(workspace: Workspace, chosen: Algorithm) -> dict[Pick, Sequence[
             *coming(workspace, "prepare"),
             *(Choice(m.ref, _("{name} · its tokenizer", name=m.name), fits=False) for m in others),
         ]
+    if "reward" in picks:
+        offers["reward"] = list(map(reward_choice, rewards.list_rewards(workspace.home)))
     if "dataset" in picks:
         offers["dataset"] = dataset_choices(workspace, chosen.dataset_format)
     return offers
@@ -54,6 +60,17 @@ def model_choice(model: ModelInfo) -> Choice:
         facts.append(_("{n} tokens", n=count_text(size)))
     fits = model.has_tokenizer and model.kind != "reward_model"
     return Choice(model.ref, " · ".join([*facts, bytes_text(model.size_bytes)]), fits=fits)
+
+
+def reward_choice(info: RewardInfo) -> Choice:
+    """A built-in reward by its title, a saved one by its name and functions."""
+    if info.built_in:
+        return Choice(info.name, _("{name} · built in", name=_(PRESETS[info.name].title)))  # words: rewards
+    known = kinds()
+    titles = ", ".join(_(known[name].title) for name in info.kinds)  # words: rewards
+    return Choice(
+        info.name, f"{info.name} · {titles}" if titles else _("{name} · can't be read", name=info.name), False
+    )
 
 
 def coming(workspace: Workspace, role: str) -> list[Choice]:

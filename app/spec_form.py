@@ -160,13 +160,18 @@ def picker(pick: Pick, current: object, entries: Sequence[Choice], common: dict[
     """A choice among what the library holds; models and tokenizers may also be typed as a path."""
     labels = {c.value: c.label for c in entries}
     options = [*labels, *([str(current)] if current is not None and current not in labels else [])]
-    empty = {"model": _("No model yet"), "tokenizer": _("No tokenizer yet"), "dataset": _("No dataset yet")}
+    empty = {
+        "model": _("No model yet"),
+        "tokenizer": _("No tokenizer yet"),
+        "dataset": _("No dataset yet"),
+        "reward": "",
+    }
     return st.selectbox(
         options=options,
         format_func=lambda value: labels.get(value, value),
-        placeholder=_("Choose") if options else empty[pick],
+        placeholder=_("Choose") if options else empty.get(pick),
         index=None,
-        accept_new_options=pick != "dataset",
+        accept_new_options=pick not in ("dataset", "reward"),
         **common,
     )
 

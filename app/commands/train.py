@@ -26,7 +26,7 @@ from platform_core.jobs.priority import PRIORITIES, rank
 from platform_core.jobs.spec import JobSpec, setting_of
 from platform_core.jobs.store import Job
 
-PICKS = {"model": "MODEL", "tokenizer": "TOKENIZER", "dataset": "DATASET"}
+PICKS = {"model": "MODEL", "tokenizer": "TOKENIZER", "dataset": "DATASET", "reward": "REWARD"}
 NONE = ("", "none")
 
 
@@ -84,7 +84,8 @@ def kind_command(chosen: Algorithm) -> click.Command:
         callback=run,
         params=[*settings, *about],
         help=chosen.summary,
-        epilog="A MODEL, TOKENIZER or DATASET is a name in the workspace, job:<id> for a job's output, or a path.",
+        epilog="A MODEL, TOKENIZER or DATASET is a name in the workspace, job:<id> for a job's output, or a path; "
+        "a REWARD is a name that `lathe rewards list` shows.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -177,7 +178,7 @@ def first_values(rows: Iterator[Value], most: int = LOOKED_AT) -> list[Value]:
 
 
 class TrainingRows(Iterator[Converted]):
-    """Converted rows of a dataset; counts what it had to leave out.
+    """Converted rows of a dataset; counts what it had to leave out. `number` and `value` are of the row given last.
 
     `format` is the format it reads, `skipped` the number of faulty rows passed over so far, `skipped_reasons` counts
     them by template. If any of the first rows is a chat, all rows come as messages, since a trainer can't mix both.
@@ -185,7 +186,8 @@ class TrainingRows(Iterator[Converted]):
 
     def __init__(self, path: Path, to: str, limit: int | None = None, columns: Columns | None = None) -> None:
         self._source = Rows(path)
-        values = (row.value for row in self._source)
+        self._numbers: deque[int] = deque()
+        values = self._counted()
         head = first_values(values)
         guesses = detect(head)
         name = fitting(guesses, to, columns)
@@ -205,7 +207,13 @@ class TrainingRows(Iterator[Converted]):
         self._unfit = Problems()
         self._values = chain(head, values)
         self._left = limit
+        self.number, self.value = 0, head[0] if head else {}
         self._chat = to == "sft" and any("messages" in row for row in self._usable(head))
+
+    def _counted(self) -> Iterator[Value]:
+        for row in self._source:
+            self._numbers.append(row.number)
+            yield row.value
 
     def _usable(self, values: Iterable[Value]) -> Iterator[Converted]:
         for value in values:
@@ -228,6 +236,7 @@ class TrainingRows(Iterator[Converted]):
             raise StopIteration
         while True:
             value = next(self._values)
+            self.number, self.value = self._numbers.popleft(), value
             try:
                 row = convert(self.format, value, self.to, self.columns)
                 if self.to == "sft" and not self._chat and "messages" in row:

@@ -22,6 +22,7 @@ from platform_core.jobs.states import word
 from platform_core.models.architecture import parameter_count, training_bytes
 from platform_core.models.service import check_model, model_path
 from platform_core.models.vocabulary import vocabulary_size
+from platform_core.rewards.sample import check_reward, reward_columns
 from platform_core.workspace.service import Workspace
 
 LEAST_FREE = 200 * 2**20
@@ -37,7 +38,9 @@ def check(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -> list[Fin
     for reference in references(spec):
         try:
             if reference.pick == "dataset":
-                _check_dataset(workspace, algorithm, reference)
+                _check_dataset(workspace, algorithm, spec, reference)
+            elif reference.pick == "reward":
+                findings += check_reward(workspace, algorithm, spec, reference)
             else:
                 findings += _check_model(workspace, algorithm, spec, reference)
         except Problem as problem:
@@ -45,9 +48,9 @@ def check(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -> list[Fin
     return findings + _check_scratch(workspace, spec) + _check_machine(workspace, spec)
 
 
-def _check_dataset(workspace: Workspace, algorithm: Algorithm, reference: Reference) -> None:
+def _check_dataset(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, reference: Reference) -> None:
     if algorithm.dataset_format:
-        datasets.check(workspace.home, reference.value, algorithm.dataset_format)
+        datasets.check(workspace.home, reference.value, algorithm.dataset_format, reward_columns(workspace, spec))
 
 
 def _check_model(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, reference: Reference) -> list[Finding]:

@@ -7,13 +7,18 @@ import json
 from importlib import metadata
 from pathlib import Path
 
+from platform_core.rewards.store import FILES, is_reward
+
 HASHED = (".safetensors", ".json", ".jinja", ".model", ".txt")
 
 
 def hashes(path: Path) -> dict[str, str]:
-    """File name → sha256 of a dataset file, or of the weights, settings and tokenizer files of a folder."""
+    """File name → sha256 of a dataset file, of a reward's files, or of the weights, settings and tokenizer files of a
+    model's folder."""
     if path.is_file():
         return {path.name: sha256(path)}
+    if is_reward(path):
+        return {name: sha256(path / name) for name in FILES if (path / name).is_file()}
     return {p.name: sha256(p) for p in sorted(path.iterdir()) if p.is_file() and p.suffix in HASHED}
 
 

@@ -28,10 +28,12 @@ from platform_core.jobs.check import check
 from platform_core.jobs.estimate import asks
 from platform_core.jobs.line import ran_before
 from platform_core.jobs.messages import Finding, validate
-from platform_core.jobs.spec import JobSpec, references, spec_hash
+from platform_core.jobs.spec import JobSpec, Reference, references, spec_hash
 from platform_core.jobs.states import DELETABLE, STARTABLE, STOPPABLE, State, word
 from platform_core.jobs.store import Job
 from platform_core.models.service import model_path
+from platform_core.rewards import service as rewards
+from platform_core.rewards.store import keep
 from platform_core.workspace.service import Workspace
 
 
@@ -319,22 +321,35 @@ def resolved_paths(workspace: Workspace, spec: JobSpec) -> dict[str, Path]:
     for reference in references(spec):
         if reference.pick == "dataset":
             paths[reference.field] = datasets.get(workspace.home, reference.value).path
+        elif reference.pick == "reward":
+            paths |= _reward_paths(workspace, reference)
         else:
             paths[reference.field] = model_path(workspace, reference.value)
     return paths
+
+
+def _reward_paths(workspace: Workspace, reference: Reference) -> dict[str, Path]:
+    """The folder of a saved reward, none of a built-in one, and the reward models it asks."""
+    found = rewards.get(workspace.home, reference.value)
+    models = rewards.models_of(found.reward)
+    paths = {f"{reference.field}.{name}": model_path(workspace, model) for name, model in models.items()}
+    return {reference.field: found.folder, **paths} if found.folder is not None else paths
 
 
 def write_run(workspace: Workspace, job: Job, number: int, threads: int) -> Path:
     """Write `attempts/<number>/run.json`, all that a runner needs to know; the attempt's folder."""
     spec = algorithm(job.kind).spec.model_validate(job.spec)
     folder = workspace.job_folder(job.id) / "attempts" / str(number)
+    paths = resolved_paths(workspace, spec)
+    if "reward" in paths:
+        paths["reward"] = keep(paths["reward"], workspace.job_folder(job.id) / "reward" / paths["reward"].name)
     run = {
         "id": job.id,
         "kind": job.kind,
         "engine": job.engine,
         "attempt": number,
         "spec": spec.model_dump(mode="json"),
-        "paths": {k: str(v) for k, v in resolved_paths(workspace, spec).items()},
+        "paths": {k: str(v) for k, v in paths.items()},
         "threads": threads,
     }
     write_json(folder / "run.json", run)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-Pick = Literal["model", "tokenizer", "dataset"]
+Pick = Literal["model", "tokenizer", "dataset", "reward"]
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class JobSpec(BaseModel):
 
 @dataclass(frozen=True)
 class Reference:
-    """A setting that points at something of the workspace: a model, a tokenizer or a dataset."""
+    """A setting that points at something of the workspace: a model, a tokenizer, a dataset or a reward."""
 
     field: str
     pick: Pick
@@ -161,7 +161,7 @@ class Reference:
 
 
 def references(spec: JobSpec) -> list[Reference]:
-    """All models, tokenizers and datasets a spec points at, in field order."""
+    """All models, tokenizers, datasets and rewards a spec points at, in field order."""
     found = []
     for name, field in type(spec).model_fields.items():
         pick, value = setting_of(field).pick, getattr(spec, name)

@@ -29,6 +29,7 @@ class Kind:
     icon: str
     open: Callable[[Any, Resources], Judge]
     where: Where = "here"
+    needs_row: bool = False
     order: int = 100
 
     @property

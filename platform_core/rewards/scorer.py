@@ -43,7 +43,9 @@ class Scorer:
 
     def _with_reference(self, answer: Answer) -> Answer:
         name = self.reward.answer_field
-        return answer if name is None else replace(answer, reference=field_text(answer, name))
+        if name is None or name not in answer.row:
+            return answer
+        return replace(answer, reference=field_text(answer, name))
 
     def _sum(self, answer: Answer, verdicts: Sequence[Verdict], seconds: float) -> Score:
         parts, total, error = [], 0.0, None

@@ -70,7 +70,12 @@ class Reward(BaseModel):
     @property
     def needs_row(self) -> bool:
         """Whether it looks at fields of a row beyond prompt and answer."""
-        return self.answer_field is not None or any(kind(f.kind).where == "sandbox" for f in self.functions)
+        return any(kind(f.kind).needs_row for f in self.functions)
+
+    @property
+    def columns(self) -> dict[str, str] | None:
+        """Which field of a dataset plays the answer, where the reward says so."""
+        return {"answer": self.answer_field} if self.answer_field else None
 
 
 def function_values(function: RewardFunction) -> dict[str, Any]:

@@ -124,5 +124,6 @@ KIND = Kind(
     icon="code",
     open=open_,
     where="sandbox",
+    needs_row=True,
     order=90,
 )

@@ -13,6 +13,7 @@ from datasets import Dataset
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from platform_core.datasets.needs import training_rows
+from platform_core.datasets.samples import Columns
 from platform_core.errors import Problem
 from runners.report import Report
 
@@ -21,11 +22,16 @@ IGNORED = -100
 CHUNK = 10_000
 
 
-def load_rows(path: Path, to: str, report: Report, limit: int | None = None) -> list[dict[str, Any]]:
-    """All usable rows of a dataset for a family of algorithms; skipped ones become an event; Problem when none is."""
+def load_rows(
+    path: Path, to: str, report: Report, limit: int | None = None, columns: Columns | None = None
+) -> list[dict[str, Any]]:
+    """All usable rows of a dataset for a family of algorithms; skipped ones become an event; Problem when none is.
+
+    Rows for a reward also have their `number` in the file and all their fields as `row`.
+    """
     report.phase("reading the data")
-    source = training_rows(path, to=to, limit=limit)
-    rows = list(source)
+    source = training_rows(path, to=to, limit=limit, columns=columns)
+    rows = [{**row, "number": source.number, "row": source.value} if to == "grpo" else row for row in source]
     if source.skipped:
         report.event(
             "skipped_rows",

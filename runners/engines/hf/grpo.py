@@ -1,4 +1,4 @@
-"""GRPO (Shao et al. 2024) on TRL's GRPOTrainer, with exact match as the reward."""
+"""GRPO (Shao et al. 2024) on TRL's GRPOTrainer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from platform_core.algorithms.grpo import GRPOSpec
 from platform_core.errors import Problem
-from platform_core.rewards.exact_match import exact_match
+from platform_core.rewards.store import Saved
 from runners.engines.hf.data import encode, prompt_text
 from runners.engines.hf.model import context_length, load_start, load_tokenizer, save_model
+from runners.engines.hf.rewards import JobReward, columns, job_reward, saved_reward
 from runners.engines.hf.trainer import prepare, run_training, training_arguments
 from runners.engines.hf.validation import training_rows
 from runners.job import Run
@@ -26,40 +27,10 @@ REWARD_RANKS = 33
 """Order statistics of a batch's rewards that are kept: the least, the largest, and what lies evenly between."""
 
 
-class ExactMatchReward:
-    """1 for a completion whose answer equals the dataset's, else 0; remembers the last batch, to show some of it."""
-
-    __name__ = "exact_match"
-
-    def __init__(self, spec: GRPOSpec) -> None:
-        self.spec = spec
-        self.batch: list[dict[str, object]] = []
-
-    def __call__(
-        self,
-        prompts: list[str],
-        completions: list[str],
-        completion_ids: list[list[int]],
-        answer: list[str],
-        **more: Any,
-    ) -> list[float]:
-        rewards = [
-            exact_match(c, a, self.spec.answer_extraction, self.spec.answer_marker)
-            for c, a in zip(completions, answer, strict=True)
-        ]
-        columns = (prompts, completions, answer, rewards, map(len, completion_ids))
-        names = ("prompt", "completion", "reference", "reward", "length")
-        self.batch = [
-            {**dict(zip(names, row, strict=True)), "rewards": {self.__name__: reward}}
-            for row, reward in zip(zip(*columns, strict=True), rewards, strict=True)
-        ]
-        return rewards
-
-
 class RolloutTrainer(GRPOTrainer):  # type: ignore[misc]
     """GRPOTrainer that resumes exactly and shows some of its rollouts."""
 
-    def __init__(self, *args: Any, reward: ExactMatchReward, report: Report, **more: Any) -> None:
+    def __init__(self, *args: Any, reward: JobReward, report: Report, **more: Any) -> None:
         super().__init__(*args, reward_funcs=reward, **more)
         self.reward, self.report = reward, report
         self.followed = first_prompts(self.train_dataset["prompt"], FOLLOWED_PROMPTS)
@@ -125,20 +96,27 @@ def completion_length(spec: GRPOSpec, model: Any, tokenizer: Any, prompts: Any, 
     return room
 
 
-def asked(rows: list[dict[str, Any]], tokenizer: Any, file: str) -> Dataset:
-    """Prompts as the model reads them, with the answers that the reward checks."""
+def asked(rows: list[dict[str, Any]], tokenizer: Any, file: str, reward: Saved) -> Dataset:
+    """Prompts as the model reads them, with the answers and whatever else the reward looks at."""
     prompts = [prompt_text(row["prompt"], tokenizer, file) for row in rows]
-    return Dataset.from_dict({"prompt": prompts, "answer": [row["answer"] for row in rows]})
+    return Dataset.from_dict({"prompt": prompts, "answer": [row["answer"] for row in rows], **columns(rows, reward)})
 
 
 def train(run: Run, report: Report) -> dict[str, object]:
     """Train as the job's GRPOSpec says and leave the model in `run.output`; returns the last numbers."""
+    with job_reward(run, report) as reward:
+        return train_with(run, report, reward)
+
+
+def train_with(run: Run, report: Report, reward: JobReward) -> dict[str, object]:
+    """The training with its reward open."""
     spec = run.spec
     assert isinstance(spec, GRPOSpec)
     prepare(run)
     tokenizer = load_tokenizer(run.paths["model"])
     file = run.paths["dataset"].name
-    rows, measured = training_rows(run, "grpo", report)
+    found = saved_reward(run)
+    rows, measured = training_rows(run, "grpo", report, found.reward.columns)
     prompts = spec.batch_size * spec.gradient_accumulation_steps // spec.num_generations
     if len(rows) < prompts:
         raise Problem(
@@ -148,7 +126,8 @@ def train(run: Run, report: Report) -> dict[str, object]:
             rows=len(rows),
             prompts=prompts,
         )
-    data, held_out = asked(rows, tokenizer, file), asked(measured, tokenizer, file) if measured else None
+    data = asked(rows, tokenizer, file, found)
+    held_out = asked(measured, tokenizer, file, found) if measured else None
     report.phase("loading the model")
     model, adapter = load_start(run, tokenizer)
     arguments = GRPOConfig(
@@ -169,7 +148,7 @@ def train(run: Run, report: Report) -> dict[str, object]:
         eval_dataset=held_out,
         peft_config=adapter,
         processing_class=tokenizer,
-        reward=ExactMatchReward(spec),
+        reward=reward,
         report=report,
     )
     result = run_training(trainer, run, report)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from platform_core.algorithms.training import TrainingSpec
+from platform_core.datasets.samples import Columns
 from platform_core.errors import Problem
 from runners.engines.hf.data import load_rows
 from runners.job import Run
@@ -30,13 +31,17 @@ def arguments(spec: TrainingSpec) -> dict[str, Any]:
     }
 
 
-def training_rows(run: Run, family: str, report: Report) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The rows to train on and those to measure on (none without validation), as the family `family` takes them."""
+def training_rows(
+    run: Run, family: str, report: Report, columns: Columns | None = None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows to train on and those to measure on (none without validation), as the family `family` takes them;
+    `columns`: fields of the dataset that play other parts than their names say.
+    """
     spec = run.spec
     assert isinstance(spec, TrainingSpec)
-    rows = load_rows(run.paths["dataset"], family, report)
+    rows = load_rows(run.paths["dataset"], family, report, columns=columns)
     if "validation_dataset" in run.paths:
-        return rows, load_rows(run.paths["validation_dataset"], family, report)
+        return rows, load_rows(run.paths["validation_dataset"], family, report, columns=columns)
     return split(rows, spec, run.paths["dataset"].name)
 
 

@@ -1,0 +1,152 @@
+"""A job's reward as TRL calls it: opened once, tried on its test cases first, its last batch kept to be shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from platform_core.algorithms.rollout import RolloutSpec
+from platform_core.clock import monotonic
+from platform_core.errors import Problem
+from platform_core.rewards.answer import Answer, Score
+from platform_core.rewards.cases import check_cases
+from platform_core.rewards.presets import EXACT_MATCH, PRESETS, exact_match_reward
+from platform_core.rewards.scorer import Scorer, open_scorer
+from platform_core.rewards.service import models_of
+from platform_core.rewards.store import Saved, load
+from runners.job import Run
+from runners.report import Report
+
+SUM = "sum"
+WATCHED = 10
+"""Batches in a row after which a reward that never differs is told, and so is one that takes most of the time."""
+SLOW_SHARE, SLOW_SECONDS = 0.5, 0.5
+SHOWN_ERRORS = 5
+
+
+class JobReward:
+    """TRL's reward function: the sum's value for each completion; the functions' means are metrics of their own."""
+
+    def __init__(self, scorer: Scorer, report: Report) -> None:
+        self.scorer, self.report = scorer, report
+        self.__name__ = scorer.names[0] if len(scorer.names) == 1 else SUM
+        self.batch: list[dict[str, object]] = []
+        self._watch = Watch(report)
+        self._failures = 0
+
+    def __call__(
+        self,
+        prompts: list[str],
+        completions: list[str],
+        completion_ids: list[list[int]],
+        answer: list[str],
+        log_metric: Callable[[str, float], None] | None = None,
+        row: Sequence[str] | None = None,
+        number: Sequence[int] | None = None,
+        **more: Any,
+    ) -> list[float]:
+        rows = [json.loads(r) for r in row] if row is not None else [{}] * len(prompts)
+        numbers = number if number is not None else [None] * len(prompts)
+        asked = [Answer(*one) for one in zip(completions, answer, prompts, rows, numbers, strict=True)]
+        begun = monotonic()
+        scores = self.scorer.score(asked)
+        self._watch.saw([s.value for s in scores], monotonic() - begun)
+        self._tell_errors(scores)
+        if log_metric is not None and len(self.scorer.names) > 1:
+            for at, name in enumerate(self.scorer.names):
+                log_metric(f"rewards/{name}/mean", sum(s.parts[at].value or 0.0 for s in scores) / len(scores))
+        self.batch = [
+            {
+                "prompt": one.prompt,
+                "completion": one.completion,
+                "reference": one.reference,
+                "reward": score.value,
+                "length": len(ids),
+                "rewards": {part.name: part.value for part in score.parts},
+            }
+            for one, score, ids in zip(asked, scores, completion_ids, strict=True)
+        ]
+        return [score.value for score in scores]
+
+    def _tell_errors(self, scores: Sequence[Score]) -> None:
+        for score in scores:
+            if score.error is not None:
+                self._failures += 1
+                if self._failures <= SHOWN_ERRORS:
+                    self.report.event("reward_error", f"{score.error} It counts as 0.", level="warning")
+
+
+class Watch:
+    """Tells once when a reward is the same for all answers of many batches, and once when it takes most of the time."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self._first: float | None = None
+        self._same = self._slow = 0
+        self._ended: float | None = None
+
+    def saw(self, values: Sequence[float], seconds: float) -> None:
+        """Take a batch's rewards and the seconds that scoring it took."""
+        self._first = values[0] if self._first is None else self._first
+        self._same = self._same + 1 if all(value == self._first for value in values) else -(10**9)
+        if self._same == WATCHED:
+            said = f"the reward was {self._first:g} for every answer so far: nothing can be learned from it"
+            self.report.event("constant_reward", said, level="warning")
+        now = monotonic()
+        whole = now - self._ended if self._ended is not None else 0.0
+        self._ended = now
+        self._slow += whole > 0 and seconds > SLOW_SECONDS and seconds > SLOW_SHARE * whole
+        if self._slow == WATCHED:
+            said = f"the reward takes {seconds / len(values) * 1000:.0f} ms an answer, {seconds / whole:.0%} of a step"
+            self.report.event("slow_reward", said, level="warning")
+            self._slow = -(10**9)
+
+
+def saved_reward(run: Run) -> Saved:
+    """The reward that the job's spec names: built-in, or the folder that the job keeps."""
+    spec = run.spec
+    assert isinstance(spec, RolloutSpec)
+    if spec.reward == EXACT_MATCH:
+        return Saved(EXACT_MATCH, exact_match_reward(spec.answer_extraction, spec.answer_marker))
+    if "reward" in run.paths:
+        return load(run.paths["reward"])
+    if spec.reward in PRESETS:
+        return Saved(spec.reward, PRESETS[spec.reward].reward())
+    raise Problem("There is no reward “{name}” in this job: choose another.", fields=("reward",), name=spec.reward)
+
+
+@contextmanager
+def job_reward(run: Run, report: Report) -> Iterator[JobReward]:
+    """The job's reward, open; call it before the model is loaded. Raises Problem when a test case fails, or when a
+    function can't be opened here.
+    """
+    found = saved_reward(run)
+    report.phase("trying the reward")
+    models = reward_models(run, found)
+    with open_scorer(found.reward, found.folder, models, workers=max(1, min(run.threads, 8))) as scorer:
+        if found.cases:
+            check_cases(found.name, scorer, found.cases)
+            report.event("reward_cases", f"the reward passes its {len(found.cases)} test cases")
+        yield JobReward(scorer, report)
+
+
+def reward_models(run: Run, found: Saved) -> dict[str, Any]:
+    """The reward models that a reward asks, by the reference in its settings."""
+    asked = models_of(found.reward)
+    if not asked:
+        return {}
+    from runners.engines.hf.scoring import load_scorer
+
+    spec = run.spec
+    assert isinstance(spec, RolloutSpec)
+    return {model: load_scorer(run.paths[f"reward.{name}"], spec.device) for name, model in asked.items()}
+
+
+def columns(rows: Sequence[dict[str, Any]], found: Saved) -> dict[str, list[Any]]:
+    """The columns of a dataset that its reward looks at besides prompt and answer: row numbers, whole rows as JSON."""
+    more: dict[str, list[Any]] = {"number": [row["number"] for row in rows]}
+    if found.reward.needs_row:
+        more["row"] = [json.dumps(row["row"], ensure_ascii=False, default=str) for row in rows]
+    return more
