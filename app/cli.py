@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "alerts": ("app.commands.alerts", "List, look at and mute what the failure doctor found; test where it is sent."),
     "models": ("app.commands.models", "List and look at models and tokenizers."),
     "data": ("app.commands.data", "List, add, look at, check and delete datasets."),
+    "rewards": ("app.commands.rewards", "List, look at, try, test, save and delete rewards."),
     "options": ("app.commands.operator", "See and set prices and where alerts are sent, for everybody."),
     "serve": ("app.commands.serve", "Serve the web page."),
     "doctor": ("app.commands.doctor", "Check this machine and the workspace."),

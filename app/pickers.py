@@ -65,9 +65,9 @@ def model_choice(model: ModelInfo) -> Choice:
 def reward_choice(info: RewardInfo) -> Choice:
     """A built-in reward by its title, a saved one by its name and functions."""
     if info.built_in:
-        return Choice(info.name, _("{name} · built in", name=_(PRESETS[info.name].title)))  # words: rewards
+        return Choice(info.name, _("{name} · built in", name=_(PRESETS[info.name].title)))
     known = kinds()
-    titles = ", ".join(_(known[name].title) for name in info.kinds)  # words: rewards
+    titles = ", ".join(_(known[name].title) for name in info.kinds)
     return Choice(
         info.name, f"{info.name} · {titles}" if titles else _("{name} · can't be read", name=info.name), False
     )

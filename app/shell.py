@@ -34,7 +34,11 @@ def entries() -> dict[str, list[tuple[str, str, str]]]:
             ("compare", _("Compare"), "compare_arrows"),
             ("alerts", _("Alerts"), "notifications"),
         ],
-        _("Library"): [("models", _("Models"), "deployed_code"), ("datasets", _("Datasets"), "database")],
+        _("Library"): [
+            ("models", _("Models"), "deployed_code"),
+            ("datasets", _("Datasets"), "database"),
+            ("rewards", _("Rewards"), "trophy"),
+        ],
         _("System"): [
             ("hosts", _("Devices"), "developer_board"),
             ("environment", _("Environment"), "memory"),

@@ -16,7 +16,7 @@ import streamlit as st
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from app.page import plain
+from app.page import link, plain
 from app.sizes import short, tidy, typed
 from app.words import _, say
 from platform_core.errors import Text
@@ -137,7 +137,10 @@ def widget(name: str, field: FieldInfo, wkey: str, key: str, choices: Mapping[Pi
         except Misfit:
             st.session_state[wkey] = to_widget(field, default_of(field))
     if made.pick:
-        return picker(made.pick, st.session_state[wkey], choices.get(made.pick, ()), common)
+        chosen = picker(made.pick, st.session_state[wkey], choices.get(made.pick, ()), common)
+        if made.pick == "reward" and chosen:
+            link("rewards", _("Try this reward on answers"), "science", name=str(chosen))
+        return chosen
     if get_origin(kind) is Literal:
         names = list(get_args(kind))
         labels = {n: _(str((made.labels or {}).get(n, n))) for n in names}  # words: settings
@@ -152,7 +155,7 @@ def widget(name: str, field: FieldInfo, wkey: str, key: str, choices: Mapping[Pi
         return st.number_input(step=int(made.step or 1), placeholder=_("automatic") if optional else None, **common)
     if kind is float and not made.scientific:
         return st.number_input(step=float(made.step or 0.1), format="%g", **common)
-    text = st.text_input(**common).strip()
+    text = (st.text_area(height="content", **common) if made.lines > 1 else st.text_input(**common)).strip()
     return text or None
 
 

@@ -6,7 +6,7 @@
 
 Texts come from two places. From the code: the literal first argument of `_()`, `say()`, `text()`, `Text()`, `Problem()`
 (and its kinds) and `cross_field()` in app, pages, platform_core and runners. From the live registry: titles, helps,
-groups, units and choices of all settings and options, kinds of job, data formats, states.
+groups, units and choices of all settings and options, kinds of job, rewards, data formats, states.
 
 A first argument that is no literal is allowed where it is one of
   - a conditional expression of literals: `_("Start" if new else "Go on")`,
@@ -169,16 +169,24 @@ def collect_registry(found: Found) -> None:
     from platform_core.jobs.spec import setting_of
     from platform_core.jobs.states import State
     from platform_core.options.spec import Options
+    from platform_core.rewards.presets import PRESETS
+    from platform_core.rewards.registry import kinds
+    from platform_core.rewards.spec import RewardSettings
 
     for kind in algorithms().values():
         for words in (kind.title, kind.summary):
             found.add(words, f"kind {kind.name}")
     declarations = {kind.name: kind.spec.model_fields for kind in algorithms().values()}
-    for whose, fields in {**declarations, "the options": Options.model_fields}.items():
+    declarations |= {f"the reward function {kind.name}": kind.spec.model_fields for kind in kinds().values()}
+    declarations |= {"rewards": RewardSettings.model_fields, "the options": Options.model_fields}
+    for whose, fields in declarations.items():
         for name, declared in fields.items():
             made = setting_of(declared, name)
             for words in (made.title, made.help, made.group, made.unit, *(made.labels or {}).values()):
                 found.add(words, f"setting {name} of {whose}")
+    for named in (*kinds().values(), *PRESETS.values()):
+        found.add(named.title, "rewards")
+        found.add(named.summary, "rewards")
     for form in FORMATS.values():
         found.add(form.title, f"format {form.name}")
         found.add(form.holds, f"format {form.name}")

@@ -93,6 +93,8 @@ def sentence(setting: Setting, kind: str, ctx: Mapping[str, Any], value: object)
         )
     if kind.startswith("bool"):
         return text("{title} must be on or off (true or false); it is “{value}”.", title=title, value=shown)
+    if kind == "string_pattern_mismatch":
+        return text("{title} can't be “{value}”.", title=title, value=shown)
     if kind.startswith("string_too_short"):
         return text("{title} must not be empty.", title=title)
     if kind.startswith("string"):

@@ -21,7 +21,7 @@ Pick = Literal["model", "tokenizer", "dataset", "reward"]
 
 @dataclass(frozen=True)
 class Setting:
-    """What a form, a command line and the docs know of a field beyond its type and bounds."""
+    """What a form, a command line and the docs know of a field beyond its type and bounds; `lines` a text may have."""
 
     title: str
     help: str
@@ -32,6 +32,7 @@ class Setting:
     step: float | None = None
     scientific: bool = False
     pick: Pick | None = None
+    lines: int = 1
     labels: Mapping[str, str] | None = None
     shown_if: Mapping[str, Sequence[object]] | None = None
 

@@ -19,6 +19,7 @@ LOOKED_AT = 200_000
 PATTERN_SECONDS = 1.0
 JSON_STARTS = 64
 BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
+NO_BOX = text("there is no closed \\boxed in it")
 OPEN_THINKING, CLOSE_THINKING = "<think>", "</think>"
 
 
@@ -56,7 +57,9 @@ def extract(said: str, function: AnswerFunction) -> Found:
         return _matched(said, function.pattern)
     if how == "last_number":
         numbers = LAST_NUMBER.findall(said)
-        return Found(tidy_number(numbers[-1]), None, len(numbers) > 1) if numbers else _none("no number")
+        if not numbers:
+            return Found(None, text("there is no number in it"))
+        return Found(tidy_number(numbers[-1]), None, len(numbers) > 1)
     answer = plain_extract(said, how, function.marker)
     if answer is None:
         return Found(None, text("there is no “{marker}” in it", marker=function.marker))
@@ -68,11 +71,7 @@ def extract_plain(said: str, function: AnswerFunction) -> Found:
     if function.extraction != "last_number":
         return extract(said, function)
     answer = plain_extract(said, "last_number")
-    return Found(answer) if answer is not None else _none("no number")
-
-
-def _none(what: str) -> Found:
-    return Found(None, text("there is {what} in it", what=Text(what)))
+    return Found(answer) if answer is not None else Found(None, text("there is no number in it"))
 
 
 def _boxed(said: str) -> Found:
@@ -88,7 +87,7 @@ def _boxed(said: str) -> Found:
         elif token == "}" and opened and (start := opened.pop()) >= 0:
             boxes.append((start, match.start()))
     if not boxes:
-        return _none("no closed \\boxed{…}")
+        return Found(None, NO_BOX)
     start, end = boxes.pop()
     several = any(e < start for _, e in boxes)
     while boxes and BRACES.fullmatch(said[start : boxes[-1][0]].strip()) and not said[boxes[-1][1] + 1 : end].strip():
@@ -110,7 +109,7 @@ def _matched(said: str, pattern: str) -> Found:
     for match in regex.finditer(pattern, said, timeout=PATTERN_SECONDS):
         last, count = match, count + 1
     if last is None:
-        return _none("no match of the pattern")
+        return Found(None, text("the pattern matches nowhere in it"))
     answer = next((group for group in last.groups() if group is not None), last.group())
     return Found(str(answer).strip(), None, count > 1)
 
@@ -118,7 +117,7 @@ def _matched(said: str, pattern: str) -> Found:
 def _in_json(said: str, path: str) -> Found:
     value, several = last_json(said)
     if value is None:
-        return _none("no JSON object")
+        return Found(None, text("there is no JSON in it"))
     for step in path.removeprefix("$").strip(".").split("."):
         if isinstance(value, dict) and step in value:
             value = value[step]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from platform_core.errors import Problem
 from platform_core.rewards.worker import PYTHON, Worker, WorkerDied, WorkerPool, clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +52,14 @@ class MathPool:
         return [self._known[gold, answer, precision] for gold, answer in pairs]
 
     def __enter__(self) -> MathPool:
+        try:
+            self._pool.start()
+        except (OSError, TimeoutError, WorkerDied, ValueError) as error:
+            self._pool.__exit__()
+            raise Problem(
+                "Mathematics can't be compared here: the process with math_verify does not start ({why}).",
+                why=str(error) or type(error).__name__,
+            ) from error
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -61,10 +61,14 @@ def tidy_number(said: str) -> str:
     return re.sub(r",(?=\d)", "", said).strip()
 
 
+def latin_digits(said: str) -> str:
+    """A text with the digits of all scripts as 0 to 9."""
+    return "".join(str(unicodedata.digit(c)) if not c.isascii() and c.isdecimal() else c for c in said)
+
+
 def _plain(said: str) -> str:
     """Latin digits and signs, LaTeX fractions as a/b, no currency, spacing or text commands."""
-    plain = unicodedata.normalize("NFKC", said).translate(MINUS).replace("⁄", "/")
-    plain = "".join(str(unicodedata.digit(c)) if not c.isascii() and c.isdigit() else c for c in plain)
+    plain = latin_digits(unicodedata.normalize("NFKC", said)).translate(MINUS).replace("⁄", "/")
     plain = FRACTION.sub(lambda m: f" {m[1] or m[3]}/{m[2] or m[4]} ", plain)
     plain = WORDS.sub(r" \1", plain)
     return NOISE.sub("", plain).strip().rstrip(".").strip()

@@ -18,12 +18,11 @@ from platform_core.rewards.registry import kind, kinds
 MOST_FUNCTIONS = 16
 
 
-class Reward(BaseModel):
-    """The sum of its functions' values, each times its weight."""
+class RewardSettings(BaseModel):
+    """What a reward says about all of its functions."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, protected_namespaces=())
 
-    functions: list[RewardFunction] = Field(min_length=1, max_length=MOST_FUNCTIONS)
     answer_field: str | None = setting(
         None,
         title="Answer field",
@@ -44,6 +43,17 @@ class Reward(BaseModel):
         None, title="At most", help="Higher rewards are lowered to this. Empty: no limit.", group="Clip", advanced=True
     )
 
+    @model_validator(mode="after")
+    def clip_is_a_range(self) -> RewardSettings:
+        check_range(self.clip_low, self.clip_high)
+        return self
+
+
+class Reward(RewardSettings):
+    """The sum of its functions' values, each times its weight."""
+
+    functions: list[RewardFunction] = Field(min_length=1, max_length=MOST_FUNCTIONS)
+
     @field_validator("functions", mode="before")
     @classmethod
     def functions_by_kind(cls, value: object) -> object:
@@ -52,11 +62,6 @@ class Reward(BaseModel):
     @field_serializer("functions")
     def functions_with_kind(self, functions: list[RewardFunction]) -> list[dict[str, Any]]:
         return [function_values(function) for function in functions]
-
-    @model_validator(mode="after")
-    def clip_is_a_range(self) -> Reward:
-        check_range(self.clip_low, self.clip_high)
-        return self
 
     @property
     def names(self) -> list[str]:
@@ -102,6 +107,7 @@ def read_reward(text: str) -> Reward:
 def write_reward(reward: Reward) -> str:
     """A reward as YAML; what is empty is left out."""
     values = reward.model_dump(mode="json", exclude_none=True)
+    values = {"functions": values.pop("functions"), **values}
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 

@@ -145,6 +145,10 @@ class WorkerPool:
             self._idle.put(worker)
         self._threads = ThreadPoolExecutor(len(self.workers), "worker")
 
+    def start(self) -> None:
+        """Start all that are not there yet. Raises what `Worker.start` does."""
+        list(self._threads.map(lambda worker: worker.start(), self.workers))
+
     def map(self, do: Callable[[Worker, T], R], items: Sequence[T]) -> list[R]:
         """`do` with an idle worker for each item; results in order."""
 

@@ -61,6 +61,7 @@ def open_(function: CodeTests, resources: Resources) -> Judge:
     """The share of tests that the program passes. Raises Problem when nothing protects here."""
     workers = [sandbox(None, function.memory_mib) for _ in range(resources.workers)]
     pool = resources.stack.enter_context(WorkerPool(workers))
+    pool.start()
 
     def judge(answers: Sequence[Answer]) -> list[Verdict]:
         return pool.map(lambda worker, answer: _one(worker, answer, function), answers)
@@ -82,7 +83,7 @@ def _one(worker: Worker, answer: Answer, function: CodeTests) -> Verdict:
         return failed(text("there are no tests in its reference"))
     pairs = read_pairs(answer.reference) if function.tests == "input_output" else []
     if pairs is None:
-        return failed(text('its tests are no JSON such as [{{"input": "2", "output": "4"}}]', example=""))
+        return failed(text("its tests are no JSON list of objects with input and output"))
     program = program_of(answer.completion, function.program)
     if program is None:
         return Verdict(0.0, text("there is no program in it"))

@@ -40,6 +40,7 @@ class FormatCheck(RewardFunction):
         help="Regular expressions, one a line; each must match somewhere.",
         min_length=1,
         max_length=4000,
+        lines=4,
         shown_if={"check": ("patterns",)},
     )
     partial: bool = setting(True, title="Partial credit", help="The share of what is right, instead of all or nothing.")

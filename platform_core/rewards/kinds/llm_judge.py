@@ -43,6 +43,7 @@ class LLMJudge(RewardFunction):
         "The last number of its reply is the rating.",
         min_length=1,
         max_length=20_000,
+        lines=8,
         advanced=True,
     )
     highest: float = setting(

@@ -12,6 +12,7 @@ from platform_core.rewards.extraction import Found
 from platform_core.rewards.function import EXTRACTION_LABELS, AnswerFunction, Extraction
 from platform_core.rewards.matching import of_several, short, take, verdict_text
 from platform_core.rewards.math_pool import Compared
+from platform_core.rewards.numbers import latin_digits
 from platform_core.rewards.registry import Judge, Kind
 from platform_core.rewards.resources import Resources
 
@@ -38,10 +39,12 @@ class MathVerify(AnswerFunction):
 def open_(function: MathVerify, resources: Resources) -> Judge:
     """1 when sympy finds both equal, else 0; what can't be decided in time is wrong."""
 
+    pool = resources.math()
+
     def judge(answers: Sequence[Answer]) -> list[Verdict]:
         taken = [take(answer, function) for answer in answers]
         pairs = [_pair(t, function) for t in taken if not isinstance(t, Verdict)]
-        found = iter(resources.math().compare(pairs, function.precision, function.seconds)) if pairs else iter(())
+        found = iter(pool.compare(pairs, function.precision, function.seconds)) if pairs else iter(())
         return [t if isinstance(t, Verdict) else _verdict(t[0], t[1], next(found)) for t in taken]
 
     return judge
@@ -51,7 +54,7 @@ def _pair(taken: tuple[Found, str], function: MathVerify) -> tuple[str, str]:
     answer, reference = taken[0].answer or "", taken[1]
     if function.extraction == "marker":
         answer, reference = (t.strip().partition("\n")[0] for t in (answer, reference))
-    return reference.strip().strip("$"), answer.strip().strip("$")
+    return latin_digits(reference.strip().strip("$")), latin_digits(answer.strip().strip("$"))
 
 
 def _verdict(found: Found, reference: str, compared: Compared) -> Verdict:
