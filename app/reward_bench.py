@@ -79,10 +79,9 @@ def results(saved: Saved | None) -> None:
         st.caption(f":material/history: {_('The reward has changed since: try again.')}")
     shown_worries(tried)
     columns = [
-        Column("answer", _("Answer"), kind="long"),
-        Column("score", _("Reward"), kind="value"),
+        Column("answer", _("Answer"), kind="name"),
+        Column("score", _("Reward"), kind="value", hint=_("And the milliseconds that scoring this answer took.")),
         Column("why", _("Why"), kind="long"),
-        Column("ms", _("ms"), kind="number", hint=_("Milliseconds that scoring this answer took.")),
     ]
     rows = [result_row(str(at), one) for at, one in enumerate(tried)]
     _pressed, chosen = choice_table(columns, rows, key="try-results", stamp=of + str(len(tried)), chosen=[])
@@ -119,9 +118,8 @@ def result_row(key: str, tried: Tried) -> Row:
         key,
         {
             "answer": words(name, where, tried.ready.answer.completion[:SHOWN]),
-            "score": words(f"{score.value:.3g}"),
+            "score": words(f"{score.value:.3g}", _("{ms} ms", ms=f"{score.seconds * 1000:.2g}")),
             "why": words(say(score.parts[0].why) if len(said) == 1 else " · ".join(said)),
-            "ms": words(f"{score.seconds * 1000:.2g}"),
         },
         label=name,
     )
@@ -156,7 +154,7 @@ def cases(saved: Saved | None) -> None:
         place = st.empty()
     done = {id(r.case): r for r in st.session_state.get(RESULTS, [])}
     columns = [
-        Column("name", _("Test case"), kind="long"),
+        Column("name", _("Test case"), kind="name"),
         Column("expect", _("Reward"), kind="value"),
         Column("result", _("Result"), kind="long"),
     ]

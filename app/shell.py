@@ -74,7 +74,7 @@ def language_picker() -> None:
 st.set_page_config(page_title="lathe", page_icon=str(STATIC / "icon.svg"), layout="wide")
 st.html(STATIC / "page.css")
 st.logo(str(STATIC / "logo.svg"), size="large", icon_image=str(STATIC / "icon.svg"))
-page = st.navigation(menu())
+page = st.navigation(menu(), expanded=True)
 with st.sidebar.container(key="sidebar-foot"):
     with guarded():
         alert_badge()

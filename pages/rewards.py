@@ -230,11 +230,7 @@ def chosen() -> tuple[Saved, str] | None:
         go("rewards")
     if name is None and new is None:
         return None
-    return (
-        (rewards.get(workspace().home, name), name)
-        if name is not None
-        else (rewards.get(workspace().home, new or ""), "")
-    )
+    return rewards.get(workspace().home, name or new or ""), name or ""
 
 
 try:

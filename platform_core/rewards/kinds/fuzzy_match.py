@@ -46,7 +46,7 @@ KIND = Kind(
     spec=FuzzyMatch,
     title="Fuzzy match",
     summary="How like the reference the answer is, from 0 to 1.",
-    icon="approximation",
+    icon="join_inner",
     open=open_,
     order=30,
 )
