@@ -20,8 +20,8 @@ from platform_core.jobs.states import ACTIVE, WAITING
 from platform_core.models.service import ModelInfo, list_models
 from platform_core.models.vocabulary import vocabulary_size
 from platform_core.rewards import service as rewards
+from platform_core.rewards.kinds.registry import kinds
 from platform_core.rewards.presets import PRESETS
-from platform_core.rewards.registry import kinds
 from platform_core.rewards.service import RewardInfo
 from platform_core.workspace.service import Workspace
 

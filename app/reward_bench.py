@@ -14,7 +14,7 @@ from platform_core.errors import text
 from platform_core.rewards.answer import Answer
 from platform_core.rewards.bench import Ready, Tried, as_case, ready_made, try_reward, worry
 from platform_core.rewards.cases import Case, CaseResult, run_cases
-from platform_core.rewards.registry import kind
+from platform_core.rewards.kinds.registry import kind
 from platform_core.rewards.sample import SLOW_SECONDS, sample
 from platform_core.rewards.sandbox import protection
 from platform_core.rewards.scorer import open_scorer

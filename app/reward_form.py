@@ -18,7 +18,7 @@ from platform_core.jobs.messages import Finding
 from platform_core.jobs.spec import Pick
 from platform_core.models.service import list_models
 from platform_core.rewards.function import RewardFunction
-from platform_core.rewards.registry import kind, kinds
+from platform_core.rewards.kinds.registry import kind, kinds
 from platform_core.rewards.spec import (
     MOST_FUNCTIONS,
     Reward,

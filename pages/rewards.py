@@ -11,8 +11,8 @@ from app.words import _, say
 from platform_core.clock import now
 from platform_core.errors import Problem
 from platform_core.rewards import service as rewards
+from platform_core.rewards.kinds.registry import kind
 from platform_core.rewards.presets import PRESETS
-from platform_core.rewards.registry import kind
 from platform_core.rewards.service import RewardInfo
 from platform_core.rewards.spec import Reward, write_reward
 from platform_core.rewards.store import Saved

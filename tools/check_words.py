@@ -169,8 +169,8 @@ def collect_registry(found: Found) -> None:
     from platform_core.jobs.spec import setting_of
     from platform_core.jobs.states import State
     from platform_core.options.spec import Options
+    from platform_core.rewards.kinds.registry import kinds
     from platform_core.rewards.presets import PRESETS
-    from platform_core.rewards.registry import kinds
     from platform_core.rewards.spec import RewardSettings
 
     for kind in algorithms().values():

@@ -26,6 +26,7 @@ from platform_core.jobs.source import ROOT, closure, distributions
 from platform_core.jobs.spec import JobSpec
 from platform_core.jobs.store import Job
 from platform_core.models.adapters import base_of, is_adapter
+from platform_core.rewards.store import is_reward
 from platform_core.workspace.service import Workspace
 
 PROGRAM = ROOT / "runners" / "exported" / "train.py"
@@ -143,7 +144,13 @@ def _settings(spec: JobSpec) -> dict[str, Any]:
 
 
 def _input(field: str, path: Path, part: Path, with_data: bool) -> dict[str, Any]:
-    """Where an input is and its checksums; with the data it is copied into the folder, an adapter with its base."""
+    """Where an input is and its checksums; a reward is always copied into the folder, all others with the data, an
+    adapter with its base."""
+    if is_reward(path):
+        (part / field).mkdir()
+        for name in hashes(path):
+            shutil.copyfile(path / name, part / field / name)
+        return {"path": field, "sha256": hashes(part / field)}
     if not with_data:
         return {"path": str(path), "sha256": hashes(path)}
     if path.is_file():

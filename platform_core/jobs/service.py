@@ -33,6 +33,7 @@ from platform_core.jobs.states import DELETABLE, STARTABLE, STOPPABLE, State, wo
 from platform_core.jobs.store import Job
 from platform_core.models.service import model_path
 from platform_core.rewards import service as rewards
+from platform_core.rewards.spec import models_of
 from platform_core.rewards.store import keep
 from platform_core.workspace.service import Workspace
 
@@ -331,7 +332,7 @@ def resolved_paths(workspace: Workspace, spec: JobSpec) -> dict[str, Path]:
 def _reward_paths(workspace: Workspace, reference: Reference) -> dict[str, Path]:
     """The folder of a saved reward, none of a built-in one, and the reward models it asks."""
     found = rewards.get(workspace.home, reference.value)
-    models = rewards.models_of(found.reward)
+    models = models_of(found.reward)
     paths = {f"{reference.field}.{name}": model_path(workspace, model) for name, model in models.items()}
     return {reference.field: found.folder, **paths} if found.folder is not None else paths
 

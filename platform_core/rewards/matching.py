@@ -8,7 +8,7 @@ from platform_core.errors import Text, text
 from platform_core.rewards.answer import Answer, Verdict, failed
 from platform_core.rewards.extraction import Found, extract, extract_plain, looked_at, wanted
 from platform_core.rewards.function import AnswerFunction
-from platform_core.rewards.registry import Judge
+from platform_core.rewards.kinds.registry import Judge
 
 SHOWN = 60
 Compare = Callable[[str, str], tuple[float, Text]]

@@ -17,8 +17,8 @@ from platform_core.rewards import service
 from platform_core.rewards.answer import Answer, Score
 from platform_core.rewards.function import AnswerFunction
 from platform_core.rewards.kinds.format_check import FormatCheck
+from platform_core.rewards.kinds.registry import kind
 from platform_core.rewards.presets import EXACT_MATCH, exact_match_reward
-from platform_core.rewards.registry import kind
 from platform_core.rewards.scorer import RewardFailed, open_scorer
 from platform_core.rewards.spec import Reward
 from platform_core.rewards.store import Saved

@@ -19,7 +19,8 @@ from platform_core.errors import Problem
 from platform_core.rewards.worker import Worker, WorkerDied, clean_environment
 
 Protection = Literal["bubblewrap", "landlock", "none"]
-PROGRAM = Path(__file__).with_name("sandbox_worker.py")
+WORKER = "platform_core.rewards.sandbox_worker"
+PROGRAM = Path(__file__).with_name(f"{WORKER.rpartition('.')[2]}.py")
 FIRST_USER, USERS = 61_184, 4_000
 """Accounts that nobody has (systemd gives such numbers out for the time of a service)."""
 MEMORY_MIB, PROCESSES, FILE_BYTES, CPU_SECONDS = 1024, 32, 64 << 20, 3600

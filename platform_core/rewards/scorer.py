@@ -12,7 +12,7 @@ from platform_core.clock import monotonic
 from platform_core.errors import Problem, Text, text
 from platform_core.rewards.answer import Answer, Part, Score, Verdict, failed
 from platform_core.rewards.function import RewardFunction
-from platform_core.rewards.registry import Judge, kind
+from platform_core.rewards.kinds.registry import Judge, kind
 from platform_core.rewards.resources import ModelScorer, Resources
 from platform_core.rewards.rows import field_text
 from platform_core.rewards.spec import Reward

@@ -16,7 +16,6 @@ from platform_core.ids import is_id, new_id
 from platform_core.rewards import store
 from platform_core.rewards.cases import Case
 from platform_core.rewards.presets import PRESETS
-from platform_core.rewards.registry import kind
 from platform_core.rewards.spec import Reward
 from platform_core.rewards.store import Saved
 from platform_core.security.paths import check_name
@@ -178,9 +177,3 @@ def restore(home: Path, entry_id: str) -> Saved:
     (place / ENTRY).unlink()
     place.rmdir()
     return get(home, entry.name)
-
-
-def models_of(reward: Reward) -> dict[str, str]:
-    """Name of a function → the reward model it asks."""
-    names = zip(reward.names, reward.functions, strict=True)
-    return {name: str(getattr(f, "model", "")) for name, f in names if kind(f.kind).where == "model"}

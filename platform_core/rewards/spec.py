@@ -13,7 +13,7 @@ from platform_core.jobs.document import load_yaml
 from platform_core.jobs.messages import Finding, explain, outside_recommended
 from platform_core.jobs.spec import is_shown, setting, setting_of
 from platform_core.rewards.function import RewardFunction, check_range
-from platform_core.rewards.registry import kind, kinds
+from platform_core.rewards.kinds.registry import kind, kinds
 
 MOST_FUNCTIONS = 16
 
@@ -81,6 +81,12 @@ class Reward(RewardSettings):
     def columns(self) -> dict[str, str] | None:
         """Which field of a dataset plays the answer, where the reward says so."""
         return {"answer": self.answer_field} if self.answer_field else None
+
+
+def models_of(reward: Reward) -> dict[str, str]:
+    """Name of a function → the reward model it asks."""
+    names = zip(reward.names, reward.functions, strict=True)
+    return {name: str(getattr(f, "model", "")) for name, f in names if kind(f.kind).where == "model"}
 
 
 def function_values(function: RewardFunction) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from platform_core.jobs.spec import setting
 from platform_core.rewards.answer import Answer, Verdict, failed
 from platform_core.rewards.extraction import LOOKED_AT, without_thinking
 from platform_core.rewards.function import RewardFunction
-from platform_core.rewards.registry import Judge, Kind
+from platform_core.rewards.kinds.registry import Judge, Kind
 from platform_core.rewards.resources import Resources
 from platform_core.rewards.sandbox import sandbox
 from platform_core.rewards.worker import Worker, WorkerDied, WorkerPool

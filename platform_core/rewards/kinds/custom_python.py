@@ -10,7 +10,7 @@ from platform_core.errors import Problem, Text, text
 from platform_core.jobs.spec import setting
 from platform_core.rewards.answer import Answer, Verdict, failed
 from platform_core.rewards.function import RewardFunction
-from platform_core.rewards.registry import Judge, Kind
+from platform_core.rewards.kinds.registry import Judge, Kind
 from platform_core.rewards.resources import Resources
 from platform_core.rewards.sandbox import SandboxWorker, sandbox
 from platform_core.rewards.worker import WorkerDied

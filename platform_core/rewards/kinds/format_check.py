@@ -13,7 +13,7 @@ from platform_core.jobs.spec import cross_field, setting
 from platform_core.rewards.answer import Answer, Verdict, failed
 from platform_core.rewards.extraction import LOOKED_AT, PATTERN_SECONDS
 from platform_core.rewards.function import RewardFunction, check_pattern
-from platform_core.rewards.registry import Judge, Kind
+from platform_core.rewards.kinds.registry import Judge, Kind
 from platform_core.rewards.resources import Resources
 
 

@@ -8,8 +8,8 @@ from platform_core.errors import Text, text
 from platform_core.jobs.spec import setting
 from platform_core.rewards.comparison import likeness
 from platform_core.rewards.function import EXTRACTION_LABELS, AnswerFunction, Extraction
+from platform_core.rewards.kinds.registry import Judge, Kind
 from platform_core.rewards.matching import compared
-from platform_core.rewards.registry import Judge, Kind
 from platform_core.rewards.resources import Resources
 
 

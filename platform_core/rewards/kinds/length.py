@@ -11,7 +11,7 @@ from platform_core.errors import text
 from platform_core.jobs.spec import cross_field, setting
 from platform_core.rewards.answer import Answer, Verdict
 from platform_core.rewards.function import RewardFunction
-from platform_core.rewards.registry import Judge, Kind
+from platform_core.rewards.kinds.registry import Judge, Kind
 from platform_core.rewards.resources import Resources
 
 

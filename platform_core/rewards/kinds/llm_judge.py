@@ -16,7 +16,7 @@ from platform_core.rewards.answer import Answer, Verdict, failed
 from platform_core.rewards.chat_client import Chat
 from platform_core.rewards.extraction import without_thinking
 from platform_core.rewards.function import RewardFunction
-from platform_core.rewards.registry import Judge, Kind
+from platform_core.rewards.kinds.registry import Judge, Kind
 from platform_core.rewards.resources import Resources
 
 QUESTION = (

@@ -10,10 +10,10 @@ from platform_core.jobs.spec import setting
 from platform_core.rewards.answer import Answer, Verdict
 from platform_core.rewards.extraction import Found
 from platform_core.rewards.function import EXTRACTION_LABELS, AnswerFunction, Extraction
+from platform_core.rewards.kinds.registry import Judge, Kind
 from platform_core.rewards.matching import of_several, short, take, verdict_text
 from platform_core.rewards.math_pool import Compared
 from platform_core.rewards.numbers import latin_digits
-from platform_core.rewards.registry import Judge, Kind
 from platform_core.rewards.resources import Resources
 
 

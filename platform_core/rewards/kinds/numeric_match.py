@@ -8,8 +8,8 @@ from platform_core.errors import Text, text
 from platform_core.jobs.spec import setting
 from platform_core.rewards.comparison import numbers, same_number
 from platform_core.rewards.function import AnswerFunction
+from platform_core.rewards.kinds.registry import Judge, Kind
 from platform_core.rewards.matching import compared, short, verdict_text
-from platform_core.rewards.registry import Judge, Kind
 from platform_core.rewards.resources import Resources
 
 

@@ -10,7 +10,7 @@ from platform_core.jobs.spec import setting
 from platform_core.rewards.answer import Answer, Verdict
 from platform_core.rewards.extraction import LOOKED_AT
 from platform_core.rewards.function import RewardFunction
-from platform_core.rewards.registry import Judge, Kind
+from platform_core.rewards.kinds.registry import Judge, Kind
 from platform_core.rewards.resources import Resources
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from platform_core.algorithms.rollout import RolloutSpec
@@ -13,8 +14,9 @@ from platform_core.errors import Problem
 from platform_core.rewards.answer import Answer, Score
 from platform_core.rewards.cases import check_cases
 from platform_core.rewards.presets import EXACT_MATCH, PRESETS, exact_match_reward
+from platform_core.rewards.resources import ModelScorer
 from platform_core.rewards.scorer import Scorer, open_scorer
-from platform_core.rewards.service import models_of
+from platform_core.rewards.spec import models_of
 from platform_core.rewards.store import Saved, load
 from runners.job import Run
 from runners.report import Report
@@ -132,16 +134,19 @@ def job_reward(run: Run, report: Report) -> Iterator[JobReward]:
         yield JobReward(scorer, report)
 
 
-def reward_models(run: Run, found: Saved) -> dict[str, Any]:
+def reward_models(run: Run, found: Saved) -> dict[str, ModelScorer]:
     """The reward models that a reward asks, by the reference in its settings."""
     asked = models_of(found.reward)
     if not asked:
         return {}
-    from runners.engines.hf.scoring import load_scorer
+    from runners.engines.hf.reward_model import loaded, score
 
-    spec = run.spec
-    assert isinstance(spec, RolloutSpec)
-    return {model: load_scorer(run.paths[f"reward.{name}"], spec.device) for name, model in asked.items()}
+    found_models: dict[str, ModelScorer] = {}
+    for name, model in asked.items():
+        folder = run.paths[f"reward.{name}"]
+        loaded(folder)  # what is no reward model is told now
+        found_models[model] = partial(score, folder)
+    return found_models
 
 
 def columns(rows: Sequence[dict[str, Any]], found: Saved) -> dict[str, list[Any]]:

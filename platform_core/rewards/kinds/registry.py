@@ -1,4 +1,4 @@
-"""Every kind of reward function, found by listing the modules of `kinds/` that declare `KIND`."""
+"""Every kind of reward function, found by listing the modules of this folder that declare `KIND`."""
 
 from __future__ import annotations
 
@@ -41,9 +41,8 @@ class Kind:
 def kinds() -> dict[str, Kind]:
     """All kinds by name, in the order in which people meet them."""
     found = []
-    package = f"{__package__}.kinds"
-    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
-        declared = getattr(importlib.import_module(f"{package}.{module.name}"), "KIND", None)
+    for module in pkgutil.iter_modules(importlib.import_module(__package__).__path__):
+        declared = getattr(importlib.import_module(f"{__package__}.{module.name}"), "KIND", None)
         if isinstance(declared, Kind):
             found.append(declared)
     return {k.name: k for k in sorted(found, key=lambda k: (k.order, k.name))}
