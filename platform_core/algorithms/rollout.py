@@ -55,10 +55,11 @@ class RolloutSpec(TrainingSpec):
     batch_size: int = setting(
         16,
         title="Batch size",
-        help="Completions in one forward pass; a multiple of the group size.",
+        help="Completions in one forward pass. Times gradient accumulation it is the global batch, of which guides "
+        "recommend 128 to 512.",
         group="Optimizer",
         unit="completions",
-        ge=2,
+        ge=1,
         le=65_536,
     )
     num_generations: int = setting(
@@ -89,6 +90,25 @@ class RolloutSpec(TrainingSpec):
         step=0.1,
         recommended=(0.7, 1.2),
     )
+    top_p: float = setting(
+        1.0,
+        title="Top p",
+        help="Tokens are drawn from the likeliest ones that together have this probability. Below 1 the rollouts are "
+        "no samples of the policy that is trained.",
+        group="Rollout",
+        advanced=True,
+        gt=0,
+        le=1,
+        step=0.05,
+        recommended=(0.9, 1.0),
+    )
+    mask_truncated: bool = setting(
+        False,
+        title="Leave out cut completions",
+        help="Completions that reached the length limit carry no loss (DAPO's overlong filtering, Yu et al. 2025).",
+        group="Rollout",
+        advanced=True,
+    )
     kl_coef: float = setting(
         0.0,
         title="KL coefficient",
@@ -100,10 +120,21 @@ class RolloutSpec(TrainingSpec):
         step=0.01,
         recommended=(0.0, 0.1),
     )
+    minibatches: int = setting(
+        1,
+        title="Minibatches",
+        help="A rollout is so many global batches, trained on one after the other: from the second on they are of an "
+        "older policy, and the clip range matters. A job pauses between rollouts only.",
+        group="Rollout",
+        advanced=True,
+        ge=1,
+        le=256,
+        recommended=(1, 16),
+    )
     num_iterations: int = setting(
         1,
         title="Updates per rollout",
-        help="Optimizer updates on the same completions (μ). Above 1 the clip range matters; a job pauses between "
+        help="Times that the same completions are trained on (μ). Above 1 the clip range matters; a job pauses between "
         "rollouts only.",
         group="Rollout",
         advanced=True,
@@ -121,21 +152,55 @@ class RolloutSpec(TrainingSpec):
         lt=1,
         step=0.05,
     )
+    clip_epsilon_high: float | None = setting(
+        None,
+        title="Clip range above",
+        help="ε for ratios above 1 (DAPO's clip-higher, 0.28 there): unlikely tokens may grow more, which keeps the "
+        "entropy up. Empty: the same as below.",
+        group="Rollout",
+        advanced=True,
+        gt=0,
+        lt=10,
+        step=0.01,
+    )
+
+    @property
+    def rollout(self) -> int:
+        """Completions that are sampled at a time."""
+        return self.batch_size * self.world_size * self.gradient_accumulation_steps * self.minibatches
 
     def total_steps(self, rows: int | None = None) -> int | None:
         if self.max_steps is not None or rows is None:
             return self.max_steps
-        # TRL leaves out the prompts that do not fill a last step.
-        prompts = self.batch_size * self.world_size * self.gradient_accumulation_steps // self.num_generations
-        return math.ceil(self.epochs * (self.trained_rows(rows) // prompts) * self.num_iterations)
+        # TRL leaves out the prompts that do not fill a last rollout.
+        rollouts = self.trained_rows(rows) // (self.rollout // self.num_generations)
+        return math.ceil(self.epochs * rollouts * self.minibatches * self.num_iterations)
 
     @model_validator(mode="after")
     def groups_fit(self) -> RolloutSpec:
-        if self.batch_size % self.num_generations:
+        if self.rollout % self.num_generations:
             raise cross_field(
-                "Batch size {batch_size} is not a multiple of the group size {num_generations}.",
+                "A rollout of {completions} completions (batch size × gradient accumulation × minibatches) is not a "
+                "multiple of the group size {num_generations}.",
                 "batch_size",
-                batch_size=self.batch_size,
+                completions=self.rollout,
                 num_generations=self.num_generations,
             )
         return self
+
+
+class EntropySpec(RolloutSpec):
+    """Rollouts whose policy loss may have an entropy bonus."""
+
+    entropy_coef: float = setting(
+        0.0,
+        title="Entropy bonus",
+        help="The entropy of a token, times this, is taken off the loss: it keeps the policy trying. Too much makes it "
+        "babble.",
+        group="Rollout",
+        advanced=True,
+        ge=0,
+        le=1,
+        step=0.001,
+        recommended=(0.0, 0.01),
+    )

@@ -30,11 +30,14 @@ without starting it, which a fork would not survive."""
 HEAVY = (
     "trl.trainer.sft_trainer",
     "trl.trainer.grpo_trainer",
+    "trl.trainer.rloo_trainer",
     "transformers.models.llama.modeling_llama",
     "runners.engines.hf.tokenizer",
     "runners.engines.hf.pretrain",
     "runners.engines.hf.sft",
     "runners.engines.hf.grpo",
+    "runners.engines.hf.gspo",
+    "runners.engines.hf.rloo",
     "runners.engines.hf.evaluate",
 )
 

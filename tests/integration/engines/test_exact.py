@@ -39,6 +39,8 @@ CASES = {
     "kto": ("kto", {**PREFERENCE, **DEEP}),
     "reward model": ("reward_model", {**PREFERENCE, **DEEP}),
     "grpo with two updates a rollout": ("grpo", {**GRPO, "num_iterations": 2, "logging_steps": 3, "save_every": 3}),
+    "gspo": ("gspo", {**GRPO, "minibatches": 3, "logging_steps": 2, "kl_coef": 0.05}),
+    "rloo": ("rloo", {**GRPO, **DEEP, **MEASURED, "num_iterations": 2}),
 }
 
 
@@ -74,10 +76,11 @@ def test_two_pauses_and_a_crash_change_nothing(
     case: str, tmp_path: Path, files: dict[str, Path], dropping: Path
 ) -> None:
     kind, spec = CASES[case]
-    whole = make_job(tmp_path / "whole", kind, spec, model=dropping, dataset=files[kind])
+    data = files.get(kind, files["grpo"])
+    whole = make_job(tmp_path / "whole", kind, spec, model=dropping, dataset=data)
     assert forked(whole) == 0, whole.log
     steps = sorted(random.Random(case).sample(range(1, int(str(spec["max_steps"])) - 2, 3), 3))
-    job = make_job(tmp_path / "job", kind, spec, model=dropping, dataset=files[kind])
+    job = make_job(tmp_path / "job", kind, spec, model=dropping, dataset=data)
     assert forked(job, ask_at(steps[0], signal.SIGUSR1)) == 0, job.log
     assert job.result["status"] == "paused"
     assert forked(job, at_step(steps[1], lambda: os.kill(os.getpid(), signal.SIGKILL))) == -signal.SIGKILL
