@@ -14,8 +14,8 @@ class GRPOSpec(EntropySpec):
         "dapo",
         title="Loss",
         help="How token losses are averaged. DAPO: over the tokens of the global batch. GRPO: within each sequence "
-        "first. Dr. GRPO: by a constant, so that long answers are not favoured (Liu et al. 2025). BNPO: over the tokens "
-        "of a forward pass.",
+        "first. Dr. GRPO: by a constant, so that long answers are not favoured (Liu et al. 2025). BNPO: over the "
+        "tokens of a forward pass.",
         group="Rollout",
         labels={"dapo": "DAPO", "grpo": "GRPO", "dr_grpo": "Dr. GRPO", "bnpo": "BNPO"},
     )
