@@ -45,7 +45,7 @@ ALGORITHM = Algorithm(
     role="train",
     spec=GRPOSpec,
     program="train",
-    metrics=("reward", "reward_std", "completions/mean_length", "entropy", "kl", "grad_norm"),
+    metrics=("reward", "reward_std", "completions/mean_length", "entropy", "kl", "loss", "grad_norm"),
     dataset_format="grpo",
     order=40,
 )

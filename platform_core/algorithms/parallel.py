@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -14,6 +14,9 @@ SEVERAL = {"parallel": ("ddp", "fsdp", "zero2", "zero3")}
 
 class ParallelSpec(AdapterSpec):
     """Data parallelism by DDP (Li et al. 2020), FSDP (Zhao et al. 2023) or DeepSpeed ZeRO (Rajbhandari et al. 2020)."""
+
+    one_process: ClassVar[bool] = False
+    """Whether an algorithm keeps something that is not shared between processes."""
 
     parallel: Literal["none", "ddp", "fsdp", "zero2", "zero3"] = setting(
         "none",
@@ -53,6 +56,12 @@ class ParallelSpec(AdapterSpec):
     def world_size(self) -> int:
         """Processes that train together."""
         return 1 if self.parallel == "none" else self.processes
+
+    @model_validator(mode="after")
+    def processes_can_share(self) -> ParallelSpec:
+        if self.world_size > 1 and self.one_process:
+            raise cross_field("This algorithm trains in one process only.", "parallel")
+        return self
 
     @model_validator(mode="after")
     def gpus_suit_processes(self) -> ParallelSpec:

@@ -38,6 +38,8 @@ HEAVY = (
     "runners.engines.hf.grpo",
     "runners.engines.hf.gspo",
     "runners.engines.hf.rloo",
+    "runners.engines.hf.ppo",
+    "runners.engines.hf.spo",
     "runners.engines.hf.evaluate",
 )
 

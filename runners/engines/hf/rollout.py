@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
+from trl.models.utils import disable_gradient_checkpointing
 
 from platform_core.algorithms.rollout import RolloutSpec
 from platform_core.errors import Problem
@@ -22,6 +24,8 @@ from runners.job import Run
 from runners.report import Report
 
 FAMILY = "grpo"
+Beside = Callable[[Run, Any], dict[str, Any]]
+"""Makes from run and tokenizer what a trainer takes besides what all take."""
 SHOWN_PROMPTS, SHOWN_COMPLETIONS = 2, 2
 FOLLOWED_PROMPTS = 8
 """Prompts, the first of the dataset, whose completions are shown whenever they come again."""
@@ -32,12 +36,18 @@ REWARD_RANKS = 33
 class Rollouts:
     """Put before TRL's GRPOTrainer or RLOOTrainer: resumes exactly and shows some of the rollouts.
 
-    What a subclass learns beside the policy, it writes in `save_state` and reads in `load_state`.
+    A subclass may choose other prompts (`choose`) and give other credit (`credit`); what it learns beside the policy,
+    it writes in `save_state` and reads in `load_state`.
     """
+
+    grouped = True
+    """Whether completions are compared with the others of their prompt."""
 
     def __init__(self, *args: Any, reward: JobReward, report: Report, **more: Any) -> None:
         super().__init__(*args, reward_funcs=reward, **more)
         self.reward, self.report = reward, report
+        self.scores = torch.empty(0)
+        """Reward of each completion of the last batch, NaN where no reward function knew one."""
         self.followed = first_prompts(self.train_dataset["prompt"], FOLLOWED_PROMPTS)
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
@@ -47,8 +57,16 @@ class Rollouts:
         return sampler
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        scored: dict[str, torch.Tensor] = super()._generate_and_score_completions(inputs)
-        if not self.model.training:
+        training = self.model.training
+        scored: dict[str, torch.Tensor] = super()._generate_and_score_completions(
+            self.choose(inputs) if training else inputs
+        )
+        mode = "train" if training else "eval"
+        if not self.grouped:
+            self._metrics[mode].pop("frac_reward_zero_std", None)
+        with torch.no_grad():
+            self.credit(scored, mode)
+        if not training:
             return scored
         step, every, logged = self.state.global_step + 1, resumable_every(self), self.args.logging_steps
         if step == 1:
@@ -57,8 +75,46 @@ class Rollouts:
             self._show(step, sequence_advantages(scored), scored["completion_ids"][:, -1].tolist())
         return scored
 
+    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, ids: Any) -> torch.Tensor:
+        by_function: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, ids)
+        weights = self.reward_weights.to(by_function.device)
+        unknown = by_function.isnan().all(dim=1)
+        self.scores = (by_function * weights).nansum(dim=1).masked_fill(unknown, float("nan"))
+        return by_function
+
+    def known_scores(self) -> list[float]:
+        """The rewards of the last batch that are known."""
+        return list(self.scores[~self.scores.isnan()].tolist())
+
+    def choose(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows to answer, each `num_generations` times, in place of those that the dataset's order gives."""
+        return inputs
+
+    def credit(self, scored: dict[str, torch.Tensor], mode: str) -> None:
+        """Put other advantages, (B,) or (B, T), and what the loss needs beside them into a batch of completions."""
+
+    def log_probs(self, scored: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Log-probabilities (B, T) of the completions under the policy that wrote them."""
+        if "old_per_token_logps" not in scored:
+            scored["old_per_token_logps"] = self.log_probs_of(
+                *(scored[f"prompt_{part}"] for part in ("ids", "mask")),
+                *(scored[f"completion_{part}"] for part in ("ids", "mask")),
+            )
+        return scored["old_per_token_logps"]
+
+    def log_probs_of(
+        self, prompts: torch.Tensor, prompt_mask: torch.Tensor, completions: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Log-probabilities (B, T) of completions, padded at the right, after prompts, padded at the left."""
+        ids, whole = torch.cat([prompts, completions], 1), torch.cat([prompt_mask, mask], 1)
+        with disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs):
+            found: torch.Tensor = self._get_per_token_logps_and_entropies(
+                self.model, ids, whole, completions.size(1), batch_size=self.args.per_device_train_batch_size
+            )[0]
+        return found
+
     def _warn_of_equal_rewards(self) -> None:
-        rewards = self.rewards()
+        rewards = self.known_scores()
         if len(rewards) > 1 and min(rewards) == max(rewards):
             said = (
                 f"all {len(rewards)} completions of the first rollout got the reward {rewards[0]:g}: if it stays so, "
@@ -66,14 +122,10 @@ class Rollouts:
             said += "there is nothing to learn from; look at the samples, and where the reward looks for the answer"
             self.report.event("equal_rewards", said, level="warning", reward=rewards[0], count=len(rewards))
 
-    def rewards(self) -> list[float]:
-        """The rewards of the last batch of completions."""
-        return [float(str(row["reward"])) for row in self.reward.batch]
-
     def _show(self, step: int, advantages: list[float], last_ids: list[int]) -> None:
         group, batch = self.num_generations, self.reward.batch
         ends = {*self.eos_token_ids, self.processing_class.pad_token_id}
-        ranks = spread(self.rewards(), REWARD_RANKS)
+        ranks = spread(self.known_scores(), REWARD_RANKS)
         self.report.writer.vector("reward", step, [str(n) for n in range(len(ranks))], ranks)
         for nth, start in enumerate(range(0, len(advantages), group)):
             if nth >= SHOWN_PROMPTS and batch[start]["prompt"] not in self.followed:
@@ -174,18 +226,23 @@ def rollout_arguments(run: Run, spec: RolloutSpec, config: type, completion: int
 
 
 def learn(
-    run: Run, report: Report, trainer: type, config: type, options: dict[str, Any] | None = None, **more: Any
+    run: Run,
+    report: Report,
+    trainer: type,
+    config: type,
+    beside: Beside | None = None,
+    **more: Any,
 ) -> dict[str, object]:
     """Train as the job's RolloutSpec says and leave the model in `run.output`; returns the last numbers.
 
-    `trainer` is a `Rollouts` and takes `options`; `more` goes to its TRL `config`.
+    `trainer` is a `Rollouts`, which takes what `beside` makes of run and tokenizer; `more` goes to its TRL `config`.
     """
     with job_reward(run, report) as reward:
-        return _learn(run, report, reward, trainer, config, options or {}, **more)
+        return _learn(run, report, reward, trainer, config, beside, **more)
 
 
 def _learn(
-    run: Run, report: Report, reward: JobReward, trainer: type, config: type, options: dict[str, Any], **more: Any
+    run: Run, report: Report, reward: JobReward, trainer: type, config: type, beside: Beside | None, **more: Any
 ) -> dict[str, object]:
     spec = run.spec
     assert isinstance(spec, RolloutSpec)
@@ -217,7 +274,7 @@ def _learn(
         processing_class=tokenizer,
         reward=reward,
         report=report,
-        **options,
+        **(beside(run, tokenizer) if beside else {}),
     )
     if made.ref_model is not None and adapter.is_adapter(run.paths["model"]):
         made.ref_model.load_state_dict(made.model.state_dict())  # TRL loads the base without the merged adapter

@@ -40,6 +40,13 @@ CASES = {
     "reward model": ("reward_model", {**PREFERENCE, **DEEP}),
     "grpo with two updates a rollout": ("grpo", {**GRPO, "num_iterations": 2, "logging_steps": 3, "save_every": 3}),
     "gspo": ("gspo", {**GRPO, "minibatches": 3, "logging_steps": 2, "kl_coef": 0.05}),
+    "ppo": ("ppo", {**GRPO, **DEEP, **MEASURED, "minibatches": 2, "kl_coef": 0.05, "critic_learning_rate": 1e-2}),
+    "ppo an adapter": (
+        "ppo",
+        {**GRPO, "tuning": "lora", "kl_coef": 0.05, "minibatches": 1, "critic_warmup_steps": 3},
+    ),
+    "spo": ("spo", {**GRPO, **DEEP, **MEASURED, "num_generations": 1, "kl_half": 0.001}),
+    "spo in the dataset's order": ("spo", {**GRPO, "num_generations": 2, "prioritized": False, "kl_coef": 0.05}),
     "rloo": ("rloo", {**GRPO, **DEEP, **MEASURED, "num_iterations": 2}),
 }
 
