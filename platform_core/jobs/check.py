@@ -64,7 +64,7 @@ def _check_model(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, refe
             "{ref} is a reward model: it scores answers and can't write any. Choose the model it was made from.",
             ref=reference.value,
         )
-    if not info.has_chat_template:
+    if not info.has_chat_template and getattr(spec, "chat_template", "own") == "own":
         _check_no_chats(workspace, algorithm, spec)
     return [
         *(_check_memory(info.parameters) if algorithm.role == "train" and info.parameters else []),
@@ -82,6 +82,13 @@ def _check_no_chats(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -
     except Problem:
         return  # said beside the dataset already
     if any(isinstance(value, list) for row in rows for value in row.values()):
+        if "chat_template" in type(spec).model_fields:
+            raise Problem(
+                "{file} holds conversations, but the model's tokenizer has no chat template: choose one under "
+                "Advanced, Conversations.",
+                fields=("dataset", "chat_template"),
+                file=named,
+            )
         raise Problem(
             "{file} holds conversations, but the model's tokenizer has no chat template: choose a chat model, "
             "or a dataset with prompt and completion.",

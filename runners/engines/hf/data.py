@@ -12,13 +12,14 @@ import numpy as np
 from datasets import Dataset
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from platform_core.algorithms.supervised import SupervisedSpec
 from platform_core.datasets.needs import training_rows
 from platform_core.datasets.samples import Columns
 from platform_core.errors import Problem
+from runners.engines.hf.conversation import IGNORED, common_prefix, render, spoken, training_template
+from runners.job import Run
 from runners.report import Report
 
-IGNORED = -100
-"""The label of a token without loss (PyTorch's cross-entropy default)."""
 CHUNK = 10_000
 
 
@@ -47,12 +48,16 @@ def load_rows(
 
 @dataclass
 class Examples:
-    """Ids and labels, row by row; `dropped` counts rows that lost all trained tokens, `cut` the shortened ones."""
+    """Ids and labels, row by row; `dropped` counts rows that lost all trained tokens, `cut` the shortened ones.
+
+    `lost` counts answers of conversations that were not found again in what the chat template wrote.
+    """
 
     input_ids: list[list[int]] = field(default_factory=list)
     labels: list[list[int]] = field(default_factory=list)
     dropped: int = 0
     cut: int = 0
+    lost: int = 0
 
     def add(self, ids: list[int], labels: list[int], max_length: int) -> None:
         self.cut += len(ids) > max_length
@@ -82,18 +87,26 @@ def packed(texts: list[str], tokenizer: PreTrainedTokenizerBase, length: int) ->
 
 
 def supervised(
-    rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, max_length: int, completion_only: bool, file: str
+    rows: list[dict[str, Any]],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    completion_only: bool,
+    file: str,
+    last_only: bool = False,
 ) -> Examples:
     """Prompts with answers, or conversations, as ids and labels: what TRL's SFTTrainer prepares, about 10 times faster.
 
-    Loss falls on answers only, or on all tokens. Raises Problem for conversations without a chat template.
+    Loss falls on answers only (of a conversation on the last one with `last_only`), or on all tokens. Raises Problem
+    for conversations without a chat template.
     """
     examples = Examples()
     if "messages" in rows[0]:
         need_chat_template(tokenizer, file)
+        template = training_template(tokenizer)
         for row in rows:
-            ids, labels = chat_example(row["messages"], tokenizer, row.get("tools"))
-            examples.add(ids, labels if completion_only else ids, max_length)
+            said = spoken(row["messages"], tokenizer, row.get("tools"), last_only=last_only, template=template)
+            examples.lost += said.lost
+            examples.add(said.ids, said.labels if completion_only else said.ids, max_length)
         return examples
     end = tokenizer.eos_token or ""
     for chunk in _chunks(rows):
@@ -106,18 +119,42 @@ def supervised(
     return examples
 
 
-def chat_example(
-    messages: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, tools: Any = None
-) -> tuple[list[int], list[int]]:
-    """Ids of a conversation and labels on the assistant's turns, found by rendering it up to and after each."""
-    whole = _render(messages, tokenizer, tools)
-    labels = [IGNORED] * len(whole)
-    for at, message in enumerate(messages):
-        if message["role"] == "assistant":
-            start = common_prefix(_render(messages[:at], tokenizer, tools, add_generation_prompt=True), whole)
-            end = common_prefix(_render(messages[: at + 1], tokenizer, tools), whole)
-            labels[start:end] = whole[start:end]
-    return whole, labels
+def learned(
+    rows: list[dict[str, Any]],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    run: Run,
+    report: Report,
+    what: str = "rows",
+) -> Dataset:
+    """Rows as ids and labels; what was cut or dropped is told; raises Problem when nothing is left."""
+    spec, file = run.spec, run.paths["dataset"].name
+    assert isinstance(spec, SupervisedSpec)
+    only_last = spec.completion_only_loss and spec.last_answer_only
+    examples = supervised(rows, tokenizer, max_length, spec.completion_only_loss, file, only_last)
+    tell_losses(examples, max_length, len(rows), report, what)
+    if not examples.input_ids:
+        raise Problem(
+            "No row of {file} has an answer within {max_length} tokens: "
+            "raise the sequence length or shorten the prompts.",
+            fields=("max_length", "dataset"),
+            file=file,
+            max_length=max_length,
+        )
+    return Dataset.from_dict({"input_ids": examples.input_ids, "labels": examples.labels})
+
+
+def tell_losses(examples: Examples, max_length: int, rows: int, report: Report, what: str) -> None:
+    """Say how many rows were cut, dropped, or have answers that the chat template hides."""
+    if examples.cut:
+        said = f"{examples.cut} {what} were cut to {max_length} tokens"
+        report.event("cut_rows", said, level="warning", count=examples.cut, of=rows)
+    if examples.dropped:
+        said = f"{examples.dropped} {what} have no answer within {max_length} tokens and were left out"
+        report.event("dropped_rows", said, level="warning", count=examples.dropped, of=rows)
+    if examples.lost:
+        said = f"{examples.lost} answers are not found whole in what the chat template writes: less of them is learned"
+        report.event("lost_answers", said, level="warning", count=examples.lost, of=rows)
 
 
 def prompt_text(prompt: str | list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, file: str) -> str:
@@ -125,7 +162,7 @@ def prompt_text(prompt: str | list[dict[str, Any]], tokenizer: PreTrainedTokeniz
     if isinstance(prompt, str):
         return prompt
     need_chat_template(tokenizer, file)
-    return str(tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True))
+    return str(render(prompt, tokenizer, add_generation_prompt=True, tokenize=False, return_dict=False))
 
 
 def need_chat_template(tokenizer: PreTrainedTokenizerBase, file: str) -> None:
@@ -147,21 +184,6 @@ def encode(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[list[in
     backend.no_truncation()
     backend.no_padding()
     return [encoding.ids for encoding in backend.encode_batch_fast(texts)]
-
-
-def common_prefix(a: list[int], b: list[int]) -> int:
-    """Number of leading ids that two lists share."""
-    for at, (x, y) in enumerate(zip(a, b, strict=False)):
-        if x != y:
-            return at
-    return min(len(a), len(b))
-
-
-def _render(messages: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, tools: Any, **more: Any) -> list[int]:
-    if not messages:
-        return []
-    rendered = tokenizer.apply_chat_template(messages, tools=tools, tokenize=True, return_dict=True, **more)
-    return list(rendered["input_ids"])
 
 
 def _chunks(items: list[Any]) -> Iterator[list[Any]]:

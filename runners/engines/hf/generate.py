@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from transformers.modeling_utils import PreTrainedModel
@@ -47,8 +48,21 @@ def generate(
                 attention_mask=batch["attention_mask"],
                 max_new_tokens=int(room),
                 pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=model.generation_config.eos_token_id or tokenizer.eos_token_id,
+                eos_token_id=ends_of(model, tokenizer),
                 **how,
             )
         completions = tokenizer.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
         yield places, completions
+
+
+def stop_at_end(model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let the model's answers end at the tokenizer's end-of-text token, too."""
+    ends = ends_of(model, tokenizer)
+    model.generation_config.eos_token_id = ends if len(ends) > 1 else ends[0]
+
+
+def ends_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Ids that end an answer: those of the model, and the tokenizer's end-of-text token."""
+    known = model.generation_config.eos_token_id
+    ends = [] if known is None else [known] if isinstance(known, int) else list(known)
+    return list(dict.fromkeys([*ends, tokenizer.eos_token_id]))

@@ -42,13 +42,31 @@ class PlainLossTrainer(SFTTrainer):  # type: ignore[misc]
             target = labels[:, 1:]
             valid = target != -100
             right = (outputs.logits[:, :-1].argmax(-1) == target) & valid
-            seen = together.summed(torch.stack([right.sum(), valid.sum(), inputs["attention_mask"].sum()]).tolist())
+            seen = together.summed(torch.stack([right.sum(), valid.sum(), tokens_in(inputs)]).tolist())
         mode = "train" if self.model.training else "eval"
         self._metrics[mode]["mean_token_accuracy"].append(seen[0] / max(seen[1], 1))
         if mode == "train":
             self._total_train_tokens += int(seen[2])
         self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
         return (loss, outputs) if return_outputs else loss
+
+
+class PackedTrainer(SFTTrainer):  # type: ignore[misc]
+    """SFTTrainer that counts the tokens of packed rows right: it takes them for a single one."""
+
+    def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], *more: Any, **named: Any) -> Any:
+        before = self._total_train_tokens
+        loss = super().compute_loss(model, inputs, *more, **named)
+        if self.model.training and "attention_mask" not in inputs:
+            self._total_train_tokens = before + int(tokens_in(inputs))
+            self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
+        return loss
+
+
+def tokens_in(inputs: dict[str, Any]) -> torch.Tensor:
+    """Tokens of a batch; those of packed rows with their padding, which is little."""
+    mask = inputs.get("attention_mask")
+    return mask.sum() if mask is not None else torch.tensor(inputs["input_ids"].numel())
 
 
 def language_model_trainer(
@@ -61,16 +79,18 @@ def language_model_trainer(
     *,
     adapter: LoraConfig | None = None,
     measured: Dataset | None = None,
+    collator: Any = None,
     **more: Any,
 ) -> SFTTrainer:
     """A trainer for rows with `input_ids` and `labels` of at most `max_length` tokens.
 
-    `adapter` is put on the model; the loss on the rows of `measured` is reported, too. `more` goes to the SFTConfig.
+    `adapter` is put on the model; the loss on the rows of `measured` is reported, too. `collator` makes the batches of
+    packed rows. `more` goes to the SFTConfig.
     """
     ready = {"skip_prepare_dataset": True}
     arguments = SFTConfig(**training_arguments(run, spec), max_length=max_length, dataset_kwargs=ready, **more)
     logits = 4 * spec.batch_size * max_length * model.get_output_embeddings().weight.shape[0]
-    trainer = PlainLossTrainer if logits <= SMALL_LOGITS else SFTTrainer
+    trainer = PlainLossTrainer if logits <= SMALL_LOGITS else PackedTrainer if collator else SFTTrainer
     return trainer(
         model=model,
         args=arguments,
@@ -78,4 +98,5 @@ def language_model_trainer(
         eval_dataset=measured,
         processing_class=tokenizer,
         peft_config=adapter,
+        data_collator=collator,
     )

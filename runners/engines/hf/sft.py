@@ -2,35 +2,68 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
-from datasets import Dataset
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+from trl.trainer.sft_trainer import SFTTrainer
 
-from platform_core.algorithms.sft import SFTSpec
-from platform_core.errors import Problem
-from runners.engines.hf.data import supervised
+from platform_core.algorithms.supervised import SupervisedSpec
+from runners.engines.hf import checkpoint
+from runners.engines.hf.conversation import IGNORED, use_template
+from runners.engines.hf.data import learned
+from runners.engines.hf.generate import stop_at_end
 from runners.engines.hf.language_model import language_model_trainer
 from runners.engines.hf.model import context_length, load_start, load_tokenizer, save_model
+from runners.engines.hf.packing import Collator, need_apart, pack
 from runners.engines.hf.trainer import prepare, run_training
 from runners.engines.hf.validation import training_rows
 from runners.job import Run
 from runners.report import Report
 
+SHOWN_CHARACTERS = 2000
+
 
 def train(run: Run, report: Report) -> dict[str, object]:
     """Train as the job's SFTSpec says and leave the model in `run.output`; returns the last numbers."""
     spec = run.spec
-    assert isinstance(spec, SFTSpec)
+    assert isinstance(spec, SupervisedSpec)
     prepare(run)
     tokenizer = load_tokenizer(run.paths["model"])
+    use_template(tokenizer, spec)
     rows, measured = training_rows(run, "sft", report)
+    trainer = supervised_trainer(rows, measured, tokenizer, run, report)
+    result = run_training(trainer, run, report)
+    save_model(trainer.model, tokenizer, run)
+    return result
+
+
+def supervised_trainer(
+    rows: list[dict[str, Any]],
+    measured: list[dict[str, Any]],
+    tokenizer: PreTrainedTokenizerBase,
+    run: Run,
+    report: Report,
+) -> SFTTrainer:
+    """A trainer of the spec's model on rows with answers, which are told as they are tokenized."""
+    spec = run.spec
+    assert isinstance(spec, SupervisedSpec)
     report.phase("loading the model")
     model, adapter = load_start(run, tokenizer)
+    stop_at_end(model, tokenizer)
     max_length = min(spec.max_length, context_length(model) or spec.max_length)
     report.phase("tokenizing")
     data = learned(rows, tokenizer, max_length, run, report)
-    trainer = language_model_trainer(
+    if not checkpoint.numbered(run.checkpoints):
+        show_loss(data[0], tokenizer, report)
+    kept_apart = None
+    if spec.packing != "off":
+        whole = len(data)
+        data = pack(data, max_length, spec.packing)
+        report.event("packed", f"{whole} rows became {len(data)} of at most {max_length} tokens")
+        need_apart(model, data)
+        kept_apart = Collator(tokenizer.pad_token_id)
+    return language_model_trainer(
         model,
         tokenizer,
         data,
@@ -39,36 +72,17 @@ def train(run: Run, report: Report) -> dict[str, object]:
         max_length,
         adapter=adapter,
         measured=learned(measured, tokenizer, max_length, run, report, "validation rows") if measured else None,
+        collator=kept_apart,
+        neftune_noise_alpha=spec.neftune_alpha,
     )
-    result = run_training(trainer, run, report)
-    save_model(trainer.model, tokenizer, run)
-    return result
 
 
-def learned(
-    rows: list[dict[str, Any]],
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-    run: Run,
-    report: Report,
-    what: str = "rows",
-) -> Dataset:
-    """Rows as ids and labels; what was cut or dropped is told; raises Problem when nothing is left."""
-    spec, file = run.spec, run.paths["dataset"].name
-    assert isinstance(spec, SFTSpec)
-    examples = supervised(rows, tokenizer, max_length, spec.completion_only_loss, file)
-    if examples.cut:
-        said = f"{examples.cut} {what} were cut to {max_length} tokens"
-        report.event("cut_rows", said, level="warning", count=examples.cut, of=len(rows))
-    if examples.dropped:
-        said = f"{examples.dropped} {what} have no answer within {max_length} tokens and were left out"
-        report.event("dropped_rows", said, level="warning", count=examples.dropped, of=len(rows))
-    if not examples.input_ids:
-        raise Problem(
-            "No row of {file} has an answer within {max_length} tokens: "
-            "raise the sequence length or shorten the prompts.",
-            fields=("max_length", "dataset"),
-            file=file,
-            max_length=max_length,
-        )
-    return Dataset.from_dict({"input_ids": examples.input_ids, "labels": examples.labels})
+def show_loss(row: dict[str, Any], tokenizer: PreTrainedTokenizerBase, report: Report) -> None:
+    """The first row as an event: its text, what carries loss in ⟦ ⟧; `spans` holds the parts with true or false."""
+    ids, labels = row["input_ids"], row["labels"]
+    learns = [label != IGNORED for label in labels]
+    ends = [0, *(at for at, (a, b) in enumerate(pairwise(learns), 1) if a != b), len(ids)]
+    spans = [(tokenizer.decode(ids[a:b], skip_special_tokens=False), learns[a]) for a, b in pairwise(ends)]
+    text = "".join(f"⟦{part}⟧" if trained else part for part, trained in spans)
+    counted = f"{sum(learns)} of {len(ids)} tokens of the first row carry loss: "
+    report.event("loss_mask", counted + text[:SHOWN_CHARACTERS], spans=spans if len(text) <= SHOWN_CHARACTERS else [])

@@ -100,13 +100,14 @@ def test_conversations_need_a_chat_template(tmp_path: Path, model: Path) -> None
 def test_conversations_train_on_the_assistants_turns(tmp_path: Path, model: Path) -> None:
     from transformers import AutoTokenizer
 
-    from runners.engines.hf.data import IGNORED, chat_example
+    from runners.engines.hf.conversation import IGNORED, spoken
 
     chatty = changed(model, tmp_path / "chatty")
     (chatty / "chat_template.jinja").write_text(TEMPLATE)
     turns = [*CHAT, {"role": "user", "content": "2+2="}, {"role": "assistant", "content": "4"}]
     tokenizer = AutoTokenizer.from_pretrained(chatty)
-    ids, labels = chat_example(turns, tokenizer)
+    said = spoken(turns, tokenizer)
+    ids, labels = said.ids, said.labels
     trained = [label for label in labels if label != IGNORED]
     assert tokenizer.decode(ids) == "[user]1+2=[assistant]3<eos>[user]2+2=[assistant]4<eos>"
     assert tokenizer.decode(trained) == "3<eos>4<eos>"

@@ -30,6 +30,18 @@ CASES = {
     "sft an adapter with Muon, measured": ("sft", {**SUPERVISED, **MEASURED, "tuning": "lora", "optimizer": "muon"}),
     "sft on 4 bits": ("sft", {**SUPERVISED, "tuning": "qlora", "lr_scheduler": "warmup_stable_decay"}),
     "sft with 8-bit AdamW": ("sft", {**SUPERVISED, "optimizer": "adamw_8bit"}),
+    "sft packed, noisy, a report in three": (
+        "sft",
+        {
+            **SUPERVISED,
+            "packing": "best_fit",
+            "neftune_alpha": 5.0,
+            "max_steps": 10,
+            "logging_steps": 3,
+            "validation_share": 0.2,
+            "eval_every": 5,
+        },
+    ),
     "grpo an adapter, measured": ("grpo", {**GRPO, **MEASURED, "tuning": "lora", "kl_coef": 0.05, "early_stopping": 9}),
     "grpo": ("grpo", {**GRPO, **DEEP, "kl_coef": 0.05}),
     "dpo": ("dpo", {**PREFERENCE, **DEEP, "dtype": "bfloat16"}),
