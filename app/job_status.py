@@ -31,6 +31,7 @@ PHASES: dict[str, Text] = {
     "starting": text("Starting"),
     "reading the data": text("Reading the data"),
     "loading the model": text("Loading the model"),
+    "first batch": text("First batch"),
     "tokenizing": text("Tokenizing"),
     "measuring": text("Measuring"),
     "saving": text("Saving"),

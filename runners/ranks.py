@@ -1,8 +1,8 @@
 """Several processes that train together: started, told of wishes, and ended together.
 
 The launcher starts one process a rank with what torch.distributed wants in its environment, passes the signals of a
-wish on, and ends all when one fails, so that none waits for ever for a partner that is gone. Rank 0 alone reports and
-saves; its frame (`runners.job`) writes the job's result.
+wish on to rank 0, and ends all when one fails, so that none waits for ever for a partner that is gone. Rank 0 alone
+reports and saves; its frame (`runners.job`) writes the job's result.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from platform_core.algorithms.parallel import ParallelSpec, accelerate_config, e
 from platform_core.clock import monotonic
 
 log = logging.getLogger("lathe.runner")
+WISHES = (signal.SIGTERM, signal.SIGUSR1)
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 10.0
 """What the others get to end by themselves after one has failed: rank 0 may be writing the reason."""
@@ -52,18 +53,19 @@ def launch(program: str, folder: Path, spec: ParallelSpec, threads: int) -> int:
         "OMP_NUM_THREADS": str(max(1, threads // spec.processes)),
     }
     command = [sys.executable, "-m", f"runners.programs.{program}", str(folder)]
+    signal.pthread_sigmask(signal.SIG_BLOCK, WISHES)  # in a rank, until its report listens: a wish may come before
     started = [
         subprocess.Popen(command, env={**shared, "RANK": str(n), "LOCAL_RANK": str(n)}, cwd=_root())
         for n in range(spec.processes)
     ]
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        for process in started:
-            if process.poll() is None:
-                process.send_signal(number)
+        if started[0].poll() is None:
+            started[0].send_signal(number)  # the others do what rank 0 says
 
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    for number in WISHES:
         signal.signal(number, pass_on)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, WISHES)
     try:
         code = _wait(started)
     finally:

@@ -39,6 +39,7 @@ class Report:
         """Turn signals into wishes; only in the main thread of a runner."""
         signal.signal(signal.SIGTERM, self._asked)
         signal.signal(signal.SIGUSR1, self._asked)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGUSR1))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Scalars of one step; the same step twice is merged."""
@@ -59,7 +60,7 @@ class Report:
         log.info("%s", name)
         self.writer.progress(phase=name)
 
-    def progress(self, step: int, total: int, **more: object) -> None:
+    def progress(self, step: int, total: int, phase: str = "running", **more: object) -> None:
         """Where the work stands; the remaining seconds come from the steps of this attempt."""
         now = monotonic()
         if self._began is None:
@@ -69,7 +70,7 @@ class Report:
         done, left = step - first, max(total - step, 0)
         eta = (now - began) / done * left if done > 0 else None
         self.writer.progress(
-            step=step, total_steps=total, eta_seconds=None if eta is None else round(eta, 1), phase="running", **more
+            step=step, total_steps=total, eta_seconds=None if eta is None else round(eta, 1), phase=phase, **more
         )
 
     def resume_at(self, step: int, attempt: int = 1) -> None:

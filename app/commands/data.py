@@ -116,7 +116,7 @@ def check(name: str, family: str | None, as_json: bool) -> int:
 )
 @verb
 def convert(name: str, family: str, new_name: str | None, as_json: bool) -> None:
-    """Make a copy in the format of another kind of training: pairs for KTO, rated answers for DPO, good ones for SFT."""
+    """Make a copy for another kind of training: pairs for KTO, rated answers for DPO, good ones for SFT."""
     home = workspace().home
     info = service.make_copy(home, name, family, new_name)
     made = service.report(home, info.name)

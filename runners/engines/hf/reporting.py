@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
+import resource
+import sys
 from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from platform_core.clock import monotonic
+from platform_core.environment.machine import memory_bytes
 from platform_core.jobs.utilization import flops_per_token
 from runners.report import Report
 
@@ -19,6 +22,10 @@ LOG_EVERY_SECONDS = 2.0
 PROGRESS_EVERY_SECONDS = 0.2
 LAYER = re.compile(r"\.(?:layers|h|blocks)\.(\d+)\.")
 AT_THE_END = "train_runtime"
+FIRST_BATCH = "first batch"
+GIB = 2**30
+TIGHT = 0.92
+"""Share of the memory from which on the first batch's peak is warned about."""
 CLOCKED = frozenset(
     f"eval_{name}"
     for name in (
@@ -52,6 +59,7 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
         self._norms: list[float] | None = None
         self._told = self._progressed = float("-inf")
         self._model: torch.nn.Module | None = None
+        self._first = True
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
@@ -64,7 +72,8 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
         self._parameters = [p for group in groups.values() for p in group]
         self._layer_of = [at for at, group in enumerate(groups.values()) for _ in group]
         self._logged = (monotonic(), state.global_step, self.tokens)
-        self.report.progress(state.global_step, state.max_steps, epoch=state.epoch or 0.0, tokens=self.tokens)
+        epoch = state.epoch or 0.0
+        self.report.progress(state.global_step, state.max_steps, FIRST_BATCH, epoch=epoch, tokens=self.tokens)
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
@@ -83,6 +92,9 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
         now = monotonic()
+        if self._first:
+            self._first = False
+            self._tell_first_batch(now - self._logged[0])
         if now - self._progressed >= PROGRESS_EVERY_SECONDS or control.should_training_stop:
             self._progressed = now
             epoch = round(state.epoch or 0.0, 4)
@@ -125,6 +137,14 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
             self.report.writer.vector("grad_norm", step, self._layers, norms)
             self._norms = None
 
+    def _tell_first_batch(self, seconds: float) -> None:
+        used, there = peak_memory()
+        said = f"the first batch took {seconds:.2g} s and {used / GIB:.1f} of {there / GIB:.0f} GiB of memory"
+        tight = used > TIGHT * there
+        said += ": hardly any is left, a longer batch may not fit" if tight else ""
+        level = "warning" if tight else "info"
+        self.report.event("first_batch", said, level=level, seconds=seconds, peak_bytes=used, memory_bytes=there)
+
     def _tell_measured(self, step: int, values: dict[str, float]) -> None:
         told = {name: value for name, value in values.items() if name.startswith("eval_") and name not in CLOCKED}
         self.report.metrics(step, told)
@@ -139,6 +159,14 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
         if found is not None:
             names = [torch.cuda.get_device_name(at) for at in range(max(1, args.n_gpu))] * args.world_size
             self.report.writer.progress(flops_per_token=found, gpu_names=names)
+
+
+def peak_memory() -> tuple[int, int]:
+    """The most bytes that this process has held so far, and how many there are: of its GPU, else of main memory."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated(), torch.cuda.get_device_properties(0).total_memory
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, memory_bytes()
 
 
 def model_flops(model: torch.nn.Module, length: float) -> float | None:
