@@ -15,13 +15,15 @@ from app import address
 from app.curve_axes import BUCKETS, Axis, Ruler, axes, common_unit, inner_limits, placed, ruler_of, window
 from app.curve_marks import legend, marks_of, signs
 from app.format import number
-from app.live_chart import HEIGHT, Line, line_figure, live_chart, smoothed, zoom_of
+from app.live_chart import HEIGHT, Line, Ready, Zoom, line_figure, live_chart, ready, smoothed, zoom_of
 from app.metric_words import families, family_title, hint, main_metrics, title, unit
 from app.page import guarded, plain, workspace
-from app.words import _
+from app.shared import shared
+from app.words import _, language
 from platform_core.ids import is_id
 from platform_core.jobs import service as jobs
 from platform_core.jobs.looks import Dash, looks
+from platform_core.jobs.states import LIVE
 from platform_core.jobs.store import Job
 from platform_core.metrics.marks import Mark
 from platform_core.metrics.reader import Curve, Reader
@@ -64,9 +66,23 @@ class Shown:
     latest: dict[str, tuple[int, float]]
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A chart as it goes to the browser; `lines` is how many runs have one."""
+
+    figure: Ready
+    value: str
+    note: str
+    span: str
+    lines: int
+
+
 def shown_run(job: Job, run: Reader, view: View) -> Shown:
     """A run with its place on the axis of the view."""
-    return Shown(job, run, ruler_of(run, view.axis), run.latest())
+    if view.axis == "step" or job.state not in LIVE:
+        return Shown(job, run, ruler_of(run, view.axis), run.latest())
+    ruler = shared(("ruler", job.id, job.state, view.axis, language()), lambda: ruler_of(run, view.axis))
+    return Shown(job, run, ruler, run.latest())
 
 
 def curves(job: Job, path: Path) -> None:
@@ -195,8 +211,25 @@ def chart(
 
     Returns how many runs have a line.
     """
+    zoom, live = zoom_of(key), any(one.job.state in LIVE for one in runs)
+
+    def draw() -> Drawn:
+        return drawn(runs, name, view, key, zoom, marks)
+
+    told = tuple((one.job.id, one.job.name, one.job.state, one.job.since) for one in runs)
+    made = shared(("chart", key, told, name, view, zoom, tuple(marks), language()), draw) if live else draw()
+    live_chart(
+        title(name), made.figure, key=key, value=made.value, note=made.note, hint=hint(name), span=made.span,
+        height=height,
+    )  # fmt: skip
+    return made.lines
+
+
+def drawn(
+    runs: Sequence[Shown], name: str, view: View, key: str, zoom: Zoom | None, marks: Sequence[Mark] = ()
+) -> Drawn:
+    """The chart of `chart` from the runs' snapshots; `key` says when a zoom is kept."""
     lines, bad, x_title, look = [], 0, _("step"), looks([one.job.id for one in runs])
-    zoom = zoom_of(key)
     scale, x_unit = common_unit([one.ruler for one in runs if one.ruler is not None], zoom, view.axis_name)
     axis = f"{view.axis_name}:{x_unit}" if view.axis == "time" else view.axis_name
     rulers = [one.ruler and replace(one.ruler, scale=scale, unit=x_unit) for one in runs]
@@ -212,20 +245,17 @@ def chart(
     latest = runs[0].latest.get(name) if runs else None
     newest = number(latest[1]) if latest is not None and len(runs) == 1 else ""
     limits = inner_limits([line.y for line in lines], view.log) if view.clip else None
-    live_chart(
-        title(name),
-        line_figure(
-            lines, x_title=x_title, axis=axis, log=view.log, revision=key, log_x=view.log_x, limits=limits,
-            signs=signs(marks, rulers[0]) if runs else (), named=len(runs) > 1,
-        ),
-        key=key,
+    figure = line_figure(
+        lines, x_title=x_title, axis=axis, log=view.log, revision=key, log_x=view.log_x, limits=limits,
+        signs=signs(marks, rulers[0]) if runs else (), named=len(runs) > 1,
+    )  # fmt: skip
+    return Drawn(
+        ready(figure),
         value=" ".join(part for part in (newest, unit(name)) if part),
         note=_("{n} not finite", n=number(bad)) if bad else "",
-        hint=hint(name),
         span=span(lines),
-        height=height,
-    )  # fmt: skip
-    return len(lines)
+        lines=len(lines),
+    )
 
 
 def line_of(

@@ -11,6 +11,7 @@ import streamlit as st
 from app.format import UNKNOWN, duration, number, remaining, share
 from app.page import guarded, link, plain, trouble
 from app.page import workspace as place
+from app.shared import shared
 from app.state import badge, word
 from app.words import _, say
 from platform_core.clock import now
@@ -112,10 +113,10 @@ def left(job: Job, run: Reader, progress: Mapping[str, Any]) -> str:
         return say(PHASES[phase]) if phase in PHASES else word("starting")
     if phase == "saving":
         return say(PHASES["saving"])
-    total = progress.get("total_steps")
-    if not total or job.started_at is None:
+    total, since = progress.get("total_steps"), job.started_at
+    if not total or since is None:
         return _("not known yet")
-    found = seconds_left(run, int(total), job.started_at, now())
+    found = shared(("left", job.id, job.attempt, int(total)), lambda: seconds_left(run, int(total), since, now()))
     return remaining(*found) if found is not None else _("not known yet")
 
 

@@ -71,9 +71,22 @@ class Zoom:
     high: float
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A figure as it goes to the browser, and what its x axis shows: many sessions may send the same."""
+
+    axis: str
+    text: str
+
+
+def ready(figure: dict[str, Any]) -> Ready:
+    """A figure of `line_figure` or `heat_figure` as JSON."""
+    return Ready(figure["layout"].get("meta", {}).get("axis", ""), json.dumps(figure))
+
+
 def live_chart(
     title: str,
-    figure: dict[str, Any],
+    figure: Ready | dict[str, Any],
     *,
     key: str,
     value: str = "",
@@ -86,6 +99,7 @@ def live_chart(
 
     `span` says between which values the curve runs, `note` what asks for attention.
     """
+    figure = figure if isinstance(figure, Ready) else ready(figure)
     _chart(
         key=key,
         data={
@@ -95,8 +109,8 @@ def live_chart(
             "note": note,
             "hint": hint,
             "height": height,
-            "axis": figure["layout"].get("meta", {}).get("axis", ""),
-            "figure": json.dumps(figure),
+            "axis": figure.axis,
+            "figure": figure.text,
         },
         default={"zoom": None},
         on_zoom_change=_nothing,
