@@ -1,4 +1,4 @@
-"""Losses on preferences, and TRL's trainers with them. It needs nothing of the platform: an exported training takes it.
+"""Losses on preferences, and TRL's trainers with them.
 
 Rows come tokenized: `prompt_ids`, `chosen_ids` and `rejected_ids`, or `prompt_ids`, `completion_ids` and `label`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -80,6 +81,19 @@ def log_odds(logp: torch.Tensor) -> torch.Tensor:
     return logp - torch.where(logp > -0.693, torch.log(-torch.expm1(logp)), torch.log1p(-torch.exp(logp)))
 
 
+def save_one_adapter(model: Any) -> None:
+    """Leave the copy of the adapter a training began with, TRL's reference, out of checkpoints and of the optimizer.
+
+    A Trainer that resumes from a checkpoint with two adapters takes the copy and forgets the other one. The copy is
+    made anew from the start model.
+    """
+    if "ref" in getattr(model, "peft_config", {}):
+        model.save_pretrained = partial(model.save_pretrained, selected_adapters=["default"])
+        for name, parameter in model.named_parameters():
+            if ".ref." in name:
+                parameter.requires_grad_(False)
+
+
 class PairTrainer(DPOTrainer):  # type: ignore[misc]
     """TRL's DPOTrainer on tokenized pairs, with the losses above; without a reference model where none is needed."""
 
@@ -88,6 +102,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         # What DPOTrainer has computed before the training, it needs no reference model for.
         more["args"].precompute_ref_log_probs = loss.name in WITHOUT_REFERENCE
         super().__init__(*args, **more)
+        save_one_adapter(self.model)
 
     def _prepare_dataset(self, dataset: Any, *more: Any) -> Any:
         return dataset
@@ -166,6 +181,7 @@ class RatedTrainer(KTOTrainer):  # type: ignore[misc]
         collator = Mismatched(pad_token_id=processing_class.pad_token_id)
         super().__init__(*args, processing_class=processing_class, data_collator=collator, **more)
         self.args.train_sampling_strategy = "random"
+        save_one_adapter(self.model)
 
     def _prepare_dataset(self, dataset: Any, *more: Any) -> Any:
         return dataset

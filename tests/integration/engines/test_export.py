@@ -20,7 +20,8 @@ from platform_core.workspace.service import Workspace, open_workspace
 from tests.integration.engines.jobs import SIZES, TRAINING, Job, forked
 
 HOSTILE = 'a"""; import os; os.system("touch /tmp/owned") #\n../../x `rm` ünï'
-CASES = {
+PREFERENCE: dict[str, object] = {**TRAINING, "max_steps": 3, "batch_size": 8, "max_length": 32}
+CASES: dict[str, dict[str, object]] = {
     "sft": {**TRAINING, "max_steps": 6, "batch_size": 8, "max_length": 32},
     "pretrain": {**SIZES, **TRAINING, "max_steps": 4, "batch_size": 4, "max_length": 32},
     "grpo": {
@@ -31,13 +32,14 @@ CASES = {
         "max_completion_length": 5,
         "answer_extraction": "marker",
     },
+    **dict.fromkeys(("dpo", "reward_model"), PREFERENCE),
 }
 
 
 @pytest.fixture
 def place(tmp_path: Path, files: dict[str, Path], tokenizer: Path, taught: Path) -> Workspace:
     workspace = open_workspace(tmp_path / "home")
-    for kind in ("pretrain", "sft", "grpo"):
+    for kind in CASES:
         shutil.copyfile(files[kind], workspace.datasets / f"{kind}.jsonl")
     shutil.copytree(tokenizer, workspace.models / "tokens")
     shutil.copytree(taught, workspace.models / "taught")
@@ -76,7 +78,10 @@ def run_alone(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(("kind", "with_data"), [("sft", False), ("pretrain", True), ("grpo", True)])
+@pytest.mark.parametrize(
+    ("kind", "with_data"),
+    [("sft", False), ("pretrain", True), ("grpo", True), ("dpo", False), ("reward_model", True)],
+)
 def test_it_gives_the_same_losses(kind: str, with_data: bool, place: Workspace, tmp_path: Path) -> None:
     row = made(place, kind)
     job = run_here(place, row)
