@@ -1,0 +1,230 @@
+"""What a training step costs: each algorithm as a job of the platform against a bare TRL script of the same settings.
+
+    python -m benchmarks.training [--pairs 7] [--steps 60] [--only dpo --only kto]
+
+Both runs alternate, each in a fresh fork of one warm parent, on one thread. Compared are the CPU seconds of
+`Trainer.train()`, all threads counted; the job also reports metrics, gradient norms by layer and progress, and the bare
+script logs every step. Prints the median ratio, its spread, and how far apart the losses are at the first step.
+A new algorithm is one more entry of `PEERS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.overhead import in_a_fork, losses, run_lathe, timed, write_job
+from platform_core.demo.data import write_datasets
+from platform_core.demo.recipe import STAGE, stages
+from runners import programs
+
+Row = dict[str, Any]
+COMMON: Row = {"learning_rate": 1e-4, "batch_size": 16, "max_length": 64, "seed": 0, "logging_steps": 1, "cpu_slots": 1}
+
+
+@dataclass
+class Bare:
+    """What a person's own script begins with: the start model's folder, the rows, the settings in TRL's words."""
+
+    model: Path
+    rows: list[Row]
+    settings: Row
+
+    def parts(self) -> Row:
+        """The arguments that all trainers take: model, data, tokenizer."""
+        import torch
+        from datasets import Dataset
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        return {
+            "model": AutoModelForCausalLM.from_pretrained(self.model, dtype=torch.float32),
+            "train_dataset": Dataset.from_list(self.rows),
+            "processing_class": AutoTokenizer.from_pretrained(self.model),
+        }
+
+
+@dataclass(frozen=True)
+class Peer:
+    """An algorithm: its kind, its rows, the settings beside `COMMON`, and TRL's own trainer for it."""
+
+    kind: str
+    rows: Callable[[], list[Row]]
+    trainer: Callable[[Bare], Any]
+    spec: Row = field(default_factory=dict)
+
+
+def pairs() -> list[Row]:
+    """Sums worked out right, and with a wrong last digit."""
+    rng = random.Random(0)
+    found = []
+    for _ in range(1000):
+        a, b = rng.randrange(100), rng.randrange(100)
+        steps = f"{a % 10}+{b % 10}={a % 10 + b % 10} "
+        found.append({"prompt": f"{a}+{b}=", "chosen": f"{steps}#{a + b}", "rejected": f"{steps}#{a + b + 1}"})
+    return found
+
+
+def rated() -> list[Row]:
+    """The same answers, each with its label, in an order without a pattern."""
+    made = [
+        {"prompt": pair["prompt"], "completion": pair[side], "label": side == "chosen"}
+        for pair in pairs()
+        for side in ("chosen", "rejected")
+    ]
+    random.Random(1).shuffle(made)
+    return made
+
+
+def dpo(bare: Bare, **more: Any) -> Any:
+    from trl import DPOConfig, DPOTrainer
+
+    return DPOTrainer(args=DPOConfig(**bare.settings, **more), **bare.parts())
+
+
+def simpo(bare: Bare) -> Any:
+    from trl.experimental.cpo import CPOConfig, CPOTrainer
+
+    how = {"loss_type": "simpo", "cpo_alpha": 0.0, "beta": 2.0, "simpo_gamma": 1.0}
+    return CPOTrainer(args=CPOConfig(**bare.settings, **how), **bare.parts())
+
+
+def orpo(bare: Bare) -> Any:
+    from trl.experimental.orpo import ORPOConfig, ORPOTrainer
+
+    return ORPOTrainer(args=ORPOConfig(**bare.settings, beta=0.1), **bare.parts())
+
+
+def kto(bare: Bare) -> Any:
+    from trl import KTOConfig, KTOTrainer
+
+    return KTOTrainer(args=KTOConfig(**bare.settings, beta=0.1), **bare.parts())
+
+
+def reward_model(bare: Bare) -> Any:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+    from trl import RewardConfig, RewardTrainer
+
+    torch.manual_seed(bare.settings["seed"])
+    model = AutoModelForSequenceClassification.from_pretrained(bare.model, num_labels=1, dtype=torch.float32)
+    return RewardTrainer(args=RewardConfig(**bare.settings), **bare.parts() | {"model": model})
+
+
+PEERS: dict[str, Peer] = {
+    "dpo": Peer("dpo", pairs, dpo),
+    "ipo": Peer("dpo", pairs, partial(dpo, loss_type=["ipo"]), {"loss": "ipo"}),
+    "simpo": Peer("dpo", pairs, simpo, {"loss": "simpo"}),
+    "orpo": Peer("orpo", pairs, orpo),
+    "kto": Peer("kto", rated, kto),
+    "reward_model": Peer("reward_model", pairs, reward_model),
+}
+
+
+def run_bare(folder: Path, peer: Peer, spec: Row, model: Path, rows: list[Row]) -> int:
+    """The way of a person with TRL alone: load, train, keep the logs."""
+    os.environ.update(programs.ENVIRONMENT)
+    import torch
+    from transformers import PrinterCallback
+
+    torch.set_num_threads(1)
+    folder.mkdir()
+    timed(folder / "cpu.txt")
+    settings = {
+        "output_dir": str(folder / "out"),
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "dataloader_pin_memory": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "save_strategy": "no",
+        "seed": spec["seed"],
+        "max_steps": spec["max_steps"],
+        "per_device_train_batch_size": spec["batch_size"],
+        "learning_rate": spec["learning_rate"],
+        "weight_decay": 0.01,
+        "max_length": spec["max_length"],
+        "logging_steps": spec["logging_steps"],
+        "logging_first_step": True,
+    }
+    trainer = peer.trainer(Bare(model, rows, settings))
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    (folder / "losses.json").write_text(json.dumps([row["loss"] for row in trainer.state.log_history if "loss" in row]))
+    return 0
+
+
+def start_model(home: Path) -> Path:
+    """The demo's pretrained model."""
+    names, done = write_datasets(home, 0), {}
+    for stage in stages(0, names):
+        values = {name: str(stage.spec[name]) for name in ("dataset", "model", "tokenizer") if stage.spec.get(name)}
+        paths = {
+            name: done[value.removeprefix(STAGE)] if value.startswith(STAGE) else home / "datasets" / value
+            for name, value in values.items()
+        }
+        program = __import__(
+            f"runners.programs.{'tokenizer' if stage.kind == 'tokenizer' else 'train'}", fromlist=["main"]
+        )
+        job = write_job(home / stage.name, stage.kind, stage.spec, paths)
+        in_a_fork(partial(program.main, job), home / "log.txt")
+        done[stage.name] = job / "output"
+        if stage.kind == "pretrain":
+            return done[stage.name]
+    raise AssertionError("the recipe pretrains no model")
+
+
+def compare(name: str, home: Path, model: Path, rounds: int, steps: int) -> float:
+    """Run the rounds of one algorithm and print its line; the median of job over script."""
+    peer = PEERS[name]
+    spec, rows, data = COMMON | peer.spec | {"max_steps": steps}, peer.rows(), home / f"{name}.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    paths = {"model": model, "dataset": data}
+    written = spec | {field: str(path) for field, path in paths.items()}
+    runs: dict[str, Callable[[Path], int]] = {
+        "trl": lambda folder: run_bare(folder, peer, spec, model, rows),
+        "lathe": lambda folder: run_lathe(write_job(folder, peer.kind, written, paths)),
+    }
+    ratios, cost = [], {"trl": [0.0], "lathe": [0.0]}
+    for number in range(rounds + 1):
+        for side in list(runs) if number % 2 else reversed(list(runs)):
+            folder = home / f"{name}-{side}-{number}"
+            in_a_fork(partial(runs[side], folder), home / "log.txt")
+            cost[side].append(float((folder / "cpu.txt").read_text()))
+        if number:  # the first round warms the disk
+            ratios.append(cost["lathe"][-1] / cost["trl"][-1])
+    ours, theirs = (losses(home / f"{name}-{side}-1")[0] for side in ("lathe", "trl"))
+    middle, spread = statistics.median(ratios), (max(ratios) - min(ratios)) / 2
+    each = " ".join(f"{1000 * statistics.median(cost[side][2:]) / steps:8.2f}" for side in runs)
+    print(f"{name:<14} {each}   {middle:.3f} ± {spread:.3f}   {ours:.5f} / {theirs:.5f}", flush=True)
+    return middle
+
+
+def main() -> None:
+    """Print one line an algorithm; exit code 1 when one costs over 2 % more than TRL alone."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--only", action="append", choices=list(PEERS))
+    asked = parser.parse_args()
+    programs.preload()
+    with tempfile.TemporaryDirectory() as scratch:
+        home = Path(scratch)
+        model = start_model(home)
+        print(f"{'':<14} {'trl':>8} {'lathe':>8}   lathe / trl     first loss, lathe / trl   (CPU ms a step)")
+        found = [compare(name, home, model, asked.pairs, asked.steps) for name in asked.only or PEERS]
+    if max(found) > 1.02:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
