@@ -31,10 +31,22 @@ class RewardFunction(BaseModel):
         1.0, title="Weight", help="The function's value counts so many times in the sum.", ge=-1000, le=1000, step=0.1
     )
     clip_low: float | None = setting(
-        None, title="At least", help="Lower values are raised to this. Empty: no limit.", group="Clip", advanced=True
+        None,
+        title="At least",
+        help="Lower values are raised to this. Empty: no limit.",
+        group="Clip",
+        advanced=True,
+        ge=-1e9,
+        le=1e9,
     )
     clip_high: float | None = setting(
-        None, title="At most", help="Higher values are lowered to this. Empty: no limit.", group="Clip", advanced=True
+        None,
+        title="At most",
+        help="Higher values are lowered to this. Empty: no limit.",
+        group="Clip",
+        advanced=True,
+        ge=-1e9,
+        le=1e9,
     )
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from platform_core.rewards.worker import PYTHON, Worker, WorkerDied, WorkerPool,
 ROOT = Path(__file__).resolve().parents[2]
 GRACE = 1.0
 REMEMBERED = 20_000
-TOWER = re.compile(r"(?:\^|\*\*)[^+\-=,]{0,40}(?:\^|\*\*)|(?:\^|\*\*)\s*\{?\s*\d{5,}|\d{5,}\s*!|!\s*!")
+TOWER = re.compile(r"(?:\^|\*\*)[^+\-=,]{0,40}(?:\^|\*\*)|(?:\^|\*\*)\s*\{?\s*\d{5,}|\d{5,}\s*!|!\s*[)\]}]*\s*!")
 """Powers of powers, huge exponents and factorials: what no answer is, and what costs without end."""
 
 

@@ -15,6 +15,8 @@ FRACTION = re.compile(r"\\[dtc]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}|\\[dtc]?frac\
 WORDS = re.compile(r"\\(?:text|mathrm|mathbf|mbox|textbf)\s*\{([^{}]*)\}")
 NOISE = re.compile(r"\\[,!;: ]|\\left|\\right|\\(?:\(|\)|\[|\])|[$€£¥]")
 GROUPED = re.compile(r"(?<=\d)[\s'’_](?=\d{3}(?!\d))|(?<=\d)\{?,\}?(?=\d{3}(?!\d))|(?<=\d),(?=\d{2},)")
+UNIT = re.compile(r"(?:[^\W\d_][^\d]*(?:\^?[23])?|[°/(][^\d]*)?")
+SUPERSCRIPTS = str.maketrans({c: f"^{n}" for n, c in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")})
 POWER = re.compile(r"\s*(?:×|\*|·|\\times|\\cdot)\s*10\s*(?:\^|\*\*)\s*\{?\s*([-+]?\d+)\s*\}?")
 NUMBER = re.compile(
     r"(?P<sign>[-+]?)\s*(?:(?P<whole>\d+)\s+(?P<mixed>\d+/\d+)|(?P<top>\d*\.?\d+)\s*/\s*(?P<bottom>\d*\.?\d+)"
@@ -50,9 +52,9 @@ def read_number(said: str, decimal_comma: bool = False) -> Number | None:
     value = _value(match)
     if value is None:
         return None
-    unit = match["unit"].strip(" .").lower()
-    if re.search(r"\d", unit.removesuffix("2").removesuffix("3")):
-        return None  # a second number: this is no single value
+    unit = match["unit"].rstrip(" .").lower()
+    if not UNIT.fullmatch(unit):
+        return None  # a second number, or a power: this is no single value
     return Number(-value if match["sign"] == "-" else value, bool(match["percent"]), unit)
 
 
@@ -68,7 +70,7 @@ def latin_digits(said: str) -> str:
 
 def _plain(said: str) -> str:
     """Latin digits and signs, LaTeX fractions as a/b, no currency, spacing or text commands."""
-    plain = latin_digits(unicodedata.normalize("NFKC", said)).translate(MINUS).replace("⁄", "/")
+    plain = latin_digits(unicodedata.normalize("NFKC", said.translate(SUPERSCRIPTS))).translate(MINUS).replace("⁄", "/")
     plain = FRACTION.sub(lambda m: f" {m[1] or m[3]}/{m[2] or m[4]} ", plain)
     plain = WORDS.sub(r" \1", plain)
     return NOISE.sub("", plain).strip().rstrip(".").strip()

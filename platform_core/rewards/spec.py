@@ -37,10 +37,22 @@ class RewardSettings(BaseModel):
         labels={"zero": "Reward 0", "stop": "Stop"},
     )
     clip_low: float | None = setting(
-        None, title="At least", help="Lower rewards are raised to this. Empty: no limit.", group="Clip", advanced=True
+        None,
+        title="At least",
+        help="Lower rewards are raised to this. Empty: no limit.",
+        group="Clip",
+        advanced=True,
+        ge=-1e9,
+        le=1e9,
     )
     clip_high: float | None = setting(
-        None, title="At most", help="Higher rewards are lowered to this. Empty: no limit.", group="Clip", advanced=True
+        None,
+        title="At most",
+        help="Higher rewards are lowered to this. Empty: no limit.",
+        group="Clip",
+        advanced=True,
+        ge=-1e9,
+        le=1e9,
     )
 
     @model_validator(mode="after")
