@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "queue": ("app.commands.queue", "See who waits and why; change the order of the queue."),
     "devices": ("app.commands.devices", "See GPUs, CPU, memory and who uses them; reserve a GPU, drain the host."),
     "alerts": ("app.commands.alerts", "List, look at and mute what the failure doctor found; test where it is sent."),
+    "environments": ("app.commands.environments", "See and add the interpreters that jobs run with."),
     "models": ("app.commands.models", "List and look at models and tokenizers."),
     "data": ("app.commands.data", "List, add, look at, check and delete datasets."),
     "rewards": ("app.commands.rewards", "List, look at, try, test, save and delete rewards."),

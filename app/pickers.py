@@ -13,6 +13,7 @@ from platform_core.datasets.formats import FORMATS
 from platform_core.datasets.needs import NEEDS, fitting
 from platform_core.datasets.report import Report
 from platform_core.datasets.service import DatasetInfo
+from platform_core.environments.service import environments
 from platform_core.errors import Problem
 from platform_core.jobs import service as jobs
 from platform_core.jobs.spec import Pick, setting_of
@@ -48,7 +49,16 @@ def choices_for(workspace: Workspace, chosen: Algorithm) -> dict[Pick, Sequence[
         offers["reward"] = list(map(reward_choice, rewards.list_rewards(workspace.home)))
     if "dataset" in picks:
         offers["dataset"] = dataset_choices(workspace, chosen.dataset_format)
+    if "environment" in picks:
+        offers["environment"] = environment_choices(workspace)
     return offers
+
+
+def environment_choices(workspace: Workspace) -> list[Choice]:
+    """Interpreters beside the platform's own, which is the empty choice, with what each can run."""
+    found = [one for one in environments(workspace.home) if not one.is_base]
+    named = [(one, ", ".join(one.health.engines) or _("runs nothing")) for one in found]
+    return [Choice(one.name, f"{one.name} · {runs}", fits=False) for one, runs in named]
 
 
 def model_choice(model: ModelInfo) -> Choice:

@@ -168,13 +168,14 @@ def picker(pick: Pick, current: object, entries: Sequence[Choice], common: dict[
         "tokenizer": _("No tokenizer yet"),
         "dataset": _("No dataset yet"),
         "reward": "",
+        "environment": _("The platform's own"),
     }
     return st.selectbox(
         options=options,
         format_func=lambda value: labels.get(value, value),
-        placeholder=_("Choose") if options else empty.get(pick),
+        placeholder=empty[pick] if pick == "environment" or not options else _("Choose"),
         index=None,
-        accept_new_options=pick not in ("dataset", "reward"),
+        accept_new_options=pick in ("model", "tokenizer"),
         **common,
     )
 

@@ -139,8 +139,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--attempt", type=int, required=True)
     parser.add_argument("--program", required=True)
+    parser.add_argument("--interpreter", default=sys.executable, help="the Python that runs the program")
     given = parser.parse_args(arguments)
-    command = [sys.executable, "-P", "-m", f"runners.programs.{given.program}", str(given.folder)]
+    command = [given.interpreter, "-P", "-m", f"runners.programs.{given.program}", str(given.folder)]
     return keep(Attempt(given.folder, given.attempt), lambda: os.execv(command[0], command))
 
 

@@ -26,6 +26,7 @@ from platform_core.algorithms.registry import algorithm
 from platform_core.clock import monotonic, now
 from platform_core.database.engine import reading, writing
 from platform_core.environment.machine import usable_cores
+from platform_core.environments import service as environments
 from platform_core.errors import Problem, Text, text
 from platform_core.jobs import queue, service, store
 from platform_core.jobs.capacity import capacity
@@ -163,13 +164,20 @@ class Supervisor:
             return
         begun = replace(job, state="starting", attempt=job.attempt + 1)
         order = replace(self._order(begun), gpus=gpus)
+        try:
+            named = job.spec.get("environment")
+            order = replace(order, interpreter=environments.interpreter(self.workspace.home, named, job.engine))
+        except Problem as problem:
+            with writing(self.workspace.engine) as connection:
+                queue.give_up(connection, job.id, problem.text)
+            return
         with writing(self.workspace.engine) as connection:
             number = queue.claim(
                 connection,
                 job,
                 order.threads,
                 host=socket.gethostname(),
-                interpreter=sys.executable,
+                interpreter=order.interpreter,
                 command=self.launcher.command(order),
                 gpus=gpus or (),
             )

@@ -17,7 +17,8 @@ from app.commands.options import Commands, job_json, verb, workspace
 from app.commands.printing import plain, show, show_json
 from app.commands.queue import moment
 from app.sizes import short
-from platform_core.algorithms.registry import Algorithm, Role, algorithm, algorithms
+from platform_core.algorithms.engines import EngineSpec
+from platform_core.algorithms.registry import Algorithm, Role, algorithm, algorithms, engine_of
 from platform_core.errors import Problem
 from platform_core.jobs import service, supervision
 from platform_core.jobs.document import write
@@ -25,8 +26,10 @@ from platform_core.jobs.messages import Finding
 from platform_core.jobs.priority import PRIORITIES, rank
 from platform_core.jobs.spec import JobSpec, setting_of
 from platform_core.jobs.store import Job
+from platform_core.verl.check import preview
 
-PICKS = {"model": "MODEL", "tokenizer": "TOKENIZER", "dataset": "DATASET", "reward": "REWARD"}
+PICKS = {"model": "MODEL", "tokenizer": "TOKENIZER", "dataset": "DATASET", "reward": "REWARD",
+         "environment": "ENVIRONMENT"}  # fmt: skip
 NONE = ("", "none")
 
 
@@ -199,21 +202,21 @@ def _run(
     document = read_document(job_config, chosen.name) if job_config else None
     values = {**(document.settings if document else {}), **given_values(chosen.spec, given)}
     name = job_name or (document.name if document else "")
-    engine = document.engine if document and document.engine else chosen.engines[0]
+    if document and document.engine and "engine" in chosen.spec.model_fields:
+        values = {"engine": document.engine, **values}
     place = workspace()
     spec, findings = service.examine(place, chosen.name, values)
     warn([f for f in findings if f.level == "warning"])
     if spec is None:
         raise service.Rejected([f for f in findings if f.level != "warning"])
     if dry_run:
-        _show_resolved(chosen, engine, name, spec, findings, as_json)
+        _show_resolved(chosen, name, spec, findings, as_json)
         return 0
     job = service.create(
         place,
         chosen.name,
         values,
         name=name,
-        engine=engine,
         start=not create_only,
         priority=rank(priority),
         not_before=moment(not_before or ""),
@@ -255,14 +258,18 @@ def _told(job: Job, as_json: bool) -> bool:
 
 
 def _show_resolved(
-    chosen: Algorithm, engine: str, name: str, spec: JobSpec, findings: list[Finding], as_json: bool
+    chosen: Algorithm, name: str, spec: JobSpec, findings: list[Finding], as_json: bool
 ) -> None:
-    settings = spec.model_dump(mode="json")
+    settings, engine = spec.model_dump(mode="json"), engine_of(chosen, spec)
+    run = preview(workspace(), chosen, spec) if isinstance(spec, EngineSpec) and engine == "verl" else None
     if as_json:
         document = {"kind": chosen.name, "engine": engine, "name": name, "spec": settings}
-        show_json({**document, "warnings": [str(f.text) for f in findings]})
+        command = {} if run is None else {"command": run.arguments, "environment": run.environment}
+        show_json({**document, **command, "warnings": [str(f.text) for f in findings]})
     else:
         show(write(chosen.name, name, settings, engine).rstrip())
+        if run is not None:  # as a comment, so that what is printed stays a job
+            show("\n".join(f"# {line}" for line in run.shell().splitlines()))
 
 
 def warn(findings: list[Finding]) -> None:

@@ -35,6 +35,11 @@ class Algorithm:
     order: int = 100
 
 
+def engine_of(chosen: Algorithm, spec: JobSpec) -> str:
+    """The engine that a spec asks for; of a kind that leaves no choice, its only one."""
+    return str(getattr(spec, "engine", chosen.engines[0]))
+
+
 @cache
 def algorithms() -> dict[str, Algorithm]:
     """All kinds by name, in the order in which people meet them."""

@@ -6,12 +6,12 @@ import math
 
 from pydantic import model_validator
 
-from platform_core.algorithms.training import TrainingSpec
+from platform_core.algorithms.engines import VerlRolloutSpec
 from platform_core.jobs.spec import cross_field, setting
 from platform_core.rewards.exact_match import EXTRACT_LABELS, Extract
 
 
-class RolloutSpec(TrainingSpec):
+class RolloutSpec(VerlRolloutSpec):
     """Prompts, reward, rollouts and the pull towards the start model."""
 
     model: str = setting(title="Model", help="The model that learns, usually after SFT.", pick="model")

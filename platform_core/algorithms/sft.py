@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from platform_core.algorithms.engines import EngineSpec
 from platform_core.algorithms.registry import Algorithm
 from platform_core.algorithms.supervised import SupervisedSpec
 
 
-class SFTSpec(SupervisedSpec):
+class SFTSpec(SupervisedSpec, EngineSpec):
     """Prompts with answers, or conversations, learned as they are."""
 
 
@@ -20,5 +21,6 @@ ALGORITHM = Algorithm(
     program="train",
     metrics=("loss", "mean_token_accuracy", "grad_norm", "learning_rate"),
     dataset_format="sft",
+    engines=("hf", "verl"),
     order=30,
 )

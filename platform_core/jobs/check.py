@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 
-from platform_core.algorithms.registry import Algorithm
+from platform_core.algorithms.engines import EngineSpec
+from platform_core.algorithms.registry import Algorithm, engine_of
 from platform_core.algorithms.reward_model import RewardModelSpec
 from platform_core.algorithms.training import TrainingSpec
 from platform_core.database.engine import reading
@@ -13,7 +14,8 @@ from platform_core.datasets import service as datasets
 from platform_core.datasets.needs import training_rows
 from platform_core.environment.machine import memory_bytes, usable_cores
 from platform_core.environment.software import installed
-from platform_core.errors import Problem, text
+from platform_core.environments import service as environments
+from platform_core.errors import Problem, Text, text
 from platform_core.jobs import store
 from platform_core.jobs.capacity import gpus_here
 from platform_core.jobs.messages import Finding
@@ -23,6 +25,7 @@ from platform_core.models.architecture import parameter_count, training_bytes
 from platform_core.models.service import check_model, model_path
 from platform_core.models.vocabulary import vocabulary_size
 from platform_core.rewards.sample import check_reward, reward_columns
+from platform_core.verl import check as verl
 from platform_core.workspace.service import Workspace
 
 LEAST_FREE = 200 * 2**20
@@ -45,7 +48,33 @@ def check(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -> list[Fin
                 findings += _check_model(workspace, algorithm, spec, reference)
         except Problem as problem:
             findings.append(Finding("error", problem.text, problem.fields or (reference.field,)))
-    return findings + _check_scratch(workspace, spec) + _check_machine(workspace, spec)
+    return [
+        *findings,
+        *_check_scratch(workspace, spec),
+        *_check_machine(workspace, spec),
+        *_check_engine(workspace, algorithm, spec),
+    ]
+
+
+def _check_engine(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -> list[Finding]:
+    """Whether the kind has the engine, and the job's interpreter what the engine takes."""
+    engine = engine_of(algorithm, spec)
+    if engine not in algorithm.engines:
+        sentence = text(
+            "{title} does not run on the engine {engine}; it runs on {known}.",
+            title=Text(algorithm.title),
+            engine=engine,
+            known=", ".join(algorithm.engines),
+        )
+        return [Finding("error", sentence, ("engine",))]
+    if engine == "verl" and isinstance(spec, EngineSpec):
+        return verl.check(workspace, algorithm, spec)
+    if spec.environment:
+        try:
+            environments.interpreter(workspace.home, spec.environment, engine)
+        except Problem as problem:
+            return [Finding("error", problem.text, problem.fields)]
+    return []
 
 
 def _check_dataset(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, reference: Reference) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import Connection
 
-from platform_core.algorithms.registry import algorithm
+from platform_core.algorithms.registry import algorithm, engine_of
 from platform_core.clock import now
 from platform_core.database.engine import reading, writing
 from platform_core.datasets import service as datasets
@@ -73,7 +73,7 @@ def create(
     values: Mapping[str, Any],
     *,
     name: str = "",
-    engine: str = "hf",
+    engine: str = "",
     start: bool = False,
     needs: Sequence[str] = (),
     group: str | None = None,
@@ -83,19 +83,16 @@ def create(
 ) -> Job:
     """Make a job, waiting (`pending`) or in the queue; raises Rejected with the findings when the spec can't run.
 
-    `priority` from 2 (urgent) to -2 (idle), see `priority.rank`; `not_before` in seconds since the epoch.
+    `priority` from 2 (urgent) to -2 (idle), see `priority.rank`; `not_before` in seconds since the epoch. `engine`
+    counts where the values name none.
     """
     chosen = algorithm(kind)
-    if engine not in chosen.engines:
-        raise Problem(
-            "{title} does not run on the engine {engine}; it runs on {known}.",
-            title=chosen.title,
-            engine=engine,
-            known=", ".join(chosen.engines),
-        )
+    if engine and "engine" in chosen.spec.model_fields:
+        values = {"engine": engine, **values}
     spec, findings = examine(workspace, kind, values)
     if spec is None:
         raise Rejected([f for f in findings if f.level != "warning"])
+    engine = engine_of(chosen, spec)
     job_id, at, actor = new_id(), now(), actor or current_user()
     label = name.strip()[:200] or f"{chosen.title} {job_id[-4:]}"
     resolved = spec.model_dump(mode="json")

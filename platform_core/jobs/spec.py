@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-Pick = Literal["model", "tokenizer", "dataset", "reward"]
+Pick = Literal["model", "tokenizer", "dataset", "reward", "environment"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,15 @@ class JobSpec(BaseModel):
         advanced=True,
         ge=0,
         le=2**31 - 1,
+    )
+    environment: str | None = setting(
+        None,
+        title="Environment",
+        help="The interpreter that runs the job, by its name. Empty: the platform's own.",
+        group="Run",
+        advanced=True,
+        pick="environment",
+        max_length=128,
     )
     cpu_slots: int | None = setting(
         None,
@@ -166,7 +175,7 @@ def references(spec: JobSpec) -> list[Reference]:
     found = []
     for name, field in type(spec).model_fields.items():
         pick, value = setting_of(field).pick, getattr(spec, name)
-        if pick and value and is_shown(setting_of(field), spec.model_dump()):
+        if pick and pick != "environment" and value and is_shown(setting_of(field), spec.model_dump()):
             found.append(Reference(name, pick, value))
     return found
 

@@ -47,16 +47,25 @@ def create(workspace: Workspace, job_id: str, steps: int | None = None, actor: s
 
 
 def refuse_untrained(job: Job) -> None:
-    """Raise Problem unless the job is a training that has begun at least once."""
+    """Raise Problem unless the job is a training that has begun, on an engine that resumes exactly."""
     if algorithm(job.kind).role != "train":
         raise Problem("“{name}” does not train a model, so there is nothing that could be resumed.", name=job.name)
     if not job.attempt:
         raise Problem("“{name}” has not run yet: start it first, then prove that it resumes exactly.", name=job.name)
+    if job.engine == "verl":
+        raise Problem(
+            "“{name}” runs on verl, which goes on from its checkpoints but repeats no run bit for bit: there is nothing "
+            "to prove.",
+            name=job.name,
+        )
 
 
 def same_place(spec: JobSpec) -> dict[str, Any]:
     """The settings that decide where a job runs; two runs are alike only with the same cores and GPUs."""
-    return {name: getattr(spec, name) for name in ("cpu_slots", "memory_gib", "gpus", "gpu_memory_gib", "seed")}
+    return {
+        name: getattr(spec, name)
+        for name in ("cpu_slots", "memory_gib", "gpus", "gpu_memory_gib", "seed", "environment")
+    }
 
 
 def latest(workspace: Workspace, job: Job) -> Job | None:

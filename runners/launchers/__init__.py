@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -16,6 +17,7 @@ from runners.attempt import Attempt
 class Order:
     """What is to be started: attempt `number` of the job in `folder`, by `runners.programs.<program>`.
 
+    `interpreter`: the Python that runs it, another one than the platform's where the job names an environment.
     `gpus`: UUIDs of the GPUs that it may see; empty hides all; None leaves the environment as it is.
     """
 
@@ -25,6 +27,7 @@ class Order:
     program: str
     threads: int
     gpus: tuple[str, ...] | None = None
+    interpreter: str = sys.executable
 
     @property
     def attempt(self) -> Attempt:

@@ -55,7 +55,8 @@ class Local:
 
     def command(self, order: Order) -> list[str]:
         keeper = [sys.executable, "-P", "-m", "runners.keeper"]
-        return [*keeper, "--folder", str(order.folder), "--attempt", str(order.number), "--program", order.program]
+        command = [*keeper, "--folder", str(order.folder), "--attempt", str(order.number), "--program", order.program]
+        return command if order.interpreter == sys.executable else [*command, "--interpreter", order.interpreter]
 
     def launch(self, order: Order) -> None:
         own = dict([("LATHE_JOB", order.job_id), order.attempt.token.split("=", 1)])
@@ -128,6 +129,8 @@ class Local:
 
     def _send(self, start: Start) -> None:
         order, warm = start.order, self.warm
+        if order.interpreter != sys.executable:
+            warm = None  # it has this interpreter's libraries
         if warm is not None and warm.ask(order.folder, order.number, order.program, start.environment):
             start.asked_at, start.asked_of = monotonic(), warm.pid
             return

@@ -1,0 +1,223 @@
+"""Reinforcement learning as overrides of verl's `ppo_trainer` config (`verl.trainer.main_ppo`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from platform_core.algorithms.rollout import RolloutSpec
+from platform_core.verl.common import adapter, attention, precision, resume, schedule
+from platform_core.verl.override import Override as O
+from platform_core.verl.setup import Setup
+
+CONFIG = "ppo_trainer"
+ESTIMATORS = {
+    "grpo": "grpo",
+    "gspo": "grpo",
+    "rloo": "rloo",
+    "ppo": "gae",
+    "reinforce_pp": "reinforce_plus_plus",
+    "remax": "remax",
+}
+KL_IN_REWARD = ("ppo", "reinforce_pp", "remax", "rloo")
+"""Kinds whose pull towards the start model is part of the reward; the others have it in the loss."""
+GSPO_CLIP = (3e-4, 4e-4)
+"""Clip range below and above 1 of a sequence's ratio (Zheng et al. 2025, section 5.1)."""
+PLAIN_TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+"""A chat template that changes nothing: the model reads the dataset's text."""
+MOST_WORKERS = 8
+
+
+def overrides(kind: str, spec: RolloutSpec, setup: Setup) -> list[O]:
+    """The settings of a job in verl's keys. One step answers `prompts_of` prompts `num_generations` times each."""
+    world = setup.gpus_per_node * spec.nodes
+    prompts = prompts_of(spec, world)
+    workers = 1 if setup.device == "cpu" else max(n for n in range(1, MOST_WORKERS + 1) if prompts % n == 0)
+    return [
+        *([O("model_engine", "megatron")] if spec.strategy == "megatron" else []),
+        *_data(spec, setup, prompts),
+        O("actor_rollout_ref.model.path", str(setup.model)),
+        O("actor_rollout_ref.model.enable_gradient_checkpointing", spec.gradient_checkpointing),
+        *([O("actor_rollout_ref.model.custom_chat_template", PLAIN_TEMPLATE)] if setup.plain else []),
+        *attention("actor_rollout_ref.model", setup),
+        *adapter("actor_rollout_ref.model", spec, merge=True),
+        *_actor(kind, spec, setup, prompts),
+        *_reference(kind, spec, setup),
+        *_rollout(spec, setup, workers),
+        *(_critic(spec, setup) if kind == "ppo" else []),
+        *_algorithm(kind, spec),
+        *_reward(setup, workers),
+        *_trainer(spec, setup),
+    ]
+
+
+def prompts_of(spec: RolloutSpec, world: int) -> int:
+    """Prompts of one step: the completions that `world` GPUs take in one update, in groups."""
+    return spec.batch_size * spec.gradient_accumulation_steps * world // spec.num_generations
+
+
+def _data(spec: RolloutSpec, setup: Setup, prompts: int) -> list[O]:
+    return [
+        O("data.train_files", setup.train_file),
+        O("data.val_files", setup.validation_file if setup.validation else setup.train_file),
+        O("data.train_batch_size", prompts),
+        O("data.max_prompt_length", setup.prompt_length),
+        O("data.max_response_length", spec.max_completion_length),
+        O("data.seed", spec.seed),
+        O("data.dataloader_num_workers", 0),
+    ]
+
+
+def _actor(kind: str, spec: RolloutSpec, setup: Setup, prompts: int) -> list[O]:
+    low, high = GSPO_CLIP if kind == "gspo" else (spec.clip_epsilon, spec.clip_epsilon)
+    in_loss = bool(spec.kl_coef) and kind not in KL_IN_REWARD
+    return [
+        *_sharding("actor_rollout_ref.actor", "fsdp_config", spec, setup),
+        *schedule("actor_rollout_ref.actor.optim", spec, spec.learning_rate, setup),
+        O("actor_rollout_ref.actor.ppo_mini_batch_size", min(spec.mini_batch_size or prompts, prompts)),
+        O("actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu", spec.batch_size),
+        O("actor_rollout_ref.actor.ppo_epochs", spec.num_iterations),
+        O("actor_rollout_ref.actor.clip_ratio", spec.clip_epsilon),
+        O("actor_rollout_ref.actor.clip_ratio_low", low),
+        O("actor_rollout_ref.actor.clip_ratio_high", high),
+        *([O("actor_rollout_ref.actor.policy_loss.loss_mode", "gspo")] if kind == "gspo" else []),
+        *_aggregation(kind, spec),
+        O("actor_rollout_ref.actor.calculate_entropy", True),
+        O("actor_rollout_ref.actor.use_kl_loss", in_loss),
+        *([O("actor_rollout_ref.actor.kl_loss_coef", spec.kl_coef)] if in_loss else []),
+        O("actor_rollout_ref.actor.data_loader_seed", spec.seed),
+        *([O("actor_rollout_ref.actor.use_torch_compile", False)] if setup.device == "cpu" else []),
+    ]
+
+
+def _aggregation(kind: str, spec: RolloutSpec) -> list[O]:
+    """How token losses are averaged; DAPO over the batch, GRPO and GSPO a sequence, Dr. GRPO by a constant."""
+    loss = getattr(spec, "loss_type", "grpo" if kind == "gspo" else "dapo")
+    mode = {"grpo": "seq-mean-token-mean", "dr_grpo": "seq-mean-token-sum-norm"}.get(loss, "token-mean")
+    found = [O("actor_rollout_ref.actor.loss_agg_mode", mode)]
+    if loss == "dr_grpo":
+        found.append(O("actor_rollout_ref.actor.loss_scale_factor", spec.max_completion_length))
+    return found
+
+
+def _sharding(prefix: str, part: str, spec: RolloutSpec, setup: Setup) -> list[O]:
+    """How the weights at `prefix` are spread, offloaded and computed in; `part`: verl's name of FSDP's settings."""
+    if spec.strategy == "megatron":
+        block = f"{prefix}.megatron"
+        return [
+            O(f"{block}.param_offload", spec.param_offload),
+            O(f"{block}.optimizer_offload", spec.optimizer_offload),
+            O(f"{block}.seed", spec.seed),
+            *precision(block, spec, setup),
+        ]
+    block = f"{prefix}.{part}"
+    return [
+        O(f"{prefix}.strategy", spec.strategy),
+        O(f"{block}.strategy", spec.strategy),
+        O(f"{block}.param_offload", spec.param_offload),
+        O(f"{block}.optimizer_offload", spec.optimizer_offload),
+        O(f"{block}.seed", spec.seed),
+        *precision(block, spec, setup),
+    ]
+
+
+def _reference(kind: str, spec: RolloutSpec, setup: Setup) -> list[O]:
+    prefix = "actor_rollout_ref.ref"
+    micro = O(f"{prefix}.log_prob_micro_batch_size_per_gpu", spec.batch_size)
+    if not spec.kl_coef:
+        return [micro]
+    if spec.strategy == "megatron":
+        return [micro, O(f"{prefix}.megatron.param_offload", spec.param_offload)]
+    block = f"{prefix}.fsdp_config"
+    return [
+        micro,
+        O(f"{block}.strategy", spec.strategy),
+        O(f"{block}.param_offload", spec.param_offload),
+        *precision(block, spec, setup),
+        *([O(f"{prefix}.use_torch_compile", False)] if setup.device == "cpu" else []),
+    ]
+
+
+def _rollout(spec: RolloutSpec, setup: Setup, workers: int) -> list[O]:
+    prefix = "actor_rollout_ref.rollout"
+    if setup.device == "cpu":
+        server = [O(f"{prefix}.name", "transformers"), O(f"{prefix}.dtype", "float32")]
+    else:
+        server = [
+            O(f"{prefix}.name", "vllm"),
+            O(f"{prefix}.dtype", spec.dtype),
+            O(f"{prefix}.gpu_memory_utilization", spec.gpu_memory_utilization),
+        ]
+    return [
+        *server,
+        O(f"{prefix}.tensor_model_parallel_size", spec.rollout_tensor_parallel),
+        O(f"{prefix}.n", spec.num_generations),
+        O(f"{prefix}.temperature", spec.temperature),
+        O(f"{prefix}.seed", spec.seed),
+        O(f"{prefix}.log_prob_micro_batch_size_per_gpu", spec.batch_size),
+        O(f"{prefix}.agent.num_workers", workers),
+    ]
+
+
+def _critic(spec: Any, setup: Setup) -> list[O]:
+    """PPO's value model: it starts from the same weights, or from the reward model's where the spec names one."""
+    rate = getattr(spec, "value_learning_rate", None) or spec.learning_rate
+    return [
+        O("critic.model.path", str(setup.model)),
+        O("critic.model.enable_gradient_checkpointing", spec.gradient_checkpointing),
+        *attention("critic.model", setup),
+        *adapter("critic.model", spec),
+        *_sharding("critic", "fsdp", spec, setup),
+        *schedule("critic.optim", spec, rate, setup),
+        O("critic.ppo_micro_batch_size_per_gpu", spec.batch_size),
+        O("critic.data_loader_seed", spec.seed),
+    ]
+
+
+def _algorithm(kind: str, spec: Any) -> list[O]:
+    found = [O("algorithm.adv_estimator", ESTIMATORS[kind])]
+    if kind == "grpo":
+        # Liu et al. 2025: dividing by the group's spread favours prompts that are too easy or too hard.
+        found.append(O("algorithm.norm_adv_by_std_in_grpo", spec.loss_type != "dr_grpo"))
+    in_reward = bool(spec.kl_coef) and kind in KL_IN_REWARD
+    found.append(O("algorithm.use_kl_in_reward", in_reward))
+    if in_reward:
+        found.append(O("algorithm.kl_ctrl.kl_coef", spec.kl_coef))
+    return found
+
+
+def _reward(setup: Setup, workers: int) -> list[O]:
+    found = [O("reward.num_workers", workers)]
+    if setup.reward is None:
+        return found
+    prefix = "reward.custom_reward_function"
+    return [
+        *found,
+        O(f"{prefix}.path", setup.reward.path),
+        O(f"{prefix}.name", setup.reward.name),
+        *(O(f"{prefix}.reward_kwargs.{name}", value, adds=True) for name, value in setup.reward.arguments.items()),
+    ]
+
+
+def _trainer(spec: RolloutSpec, setup: Setup) -> list[O]:
+    ray: list[O] = [O("ray_kwargs.ray_init.include_dashboard", False, adds=True)]
+    if spec.ray_address:
+        ray = [O("ray_kwargs.ray_init.address", spec.ray_address, adds=True)]
+    else:
+        ray.append(O("ray_kwargs.ray_init._temp_dir", setup.ray_folder, adds=True))
+        if setup.device == "cpu":  # verl places its workers on GPUs: Ray is told of one that is not there
+            ray += [O("ray_kwargs.ray_init.num_cpus", 8), O("ray_kwargs.ray_init.num_gpus", 1, adds=True)]
+    queue = [O("transfer_queue.backend.SimpleStorage.num_data_storage_units", 1)] if setup.device == "cpu" else []
+    return [
+        O("trainer.device", setup.device),
+        O("trainer.nnodes", spec.nodes),
+        O("trainer.n_gpus_per_node", setup.gpus_per_node),
+        O("trainer.total_epochs", setup.total_epochs),
+        O("trainer.total_training_steps", setup.total_steps),
+        O("trainer.val_before_train", False),
+        O("trainer.test_freq", setup.eval_every if setup.validation else -1),
+        O("trainer.rollout_data_dir", str(setup.rollouts)),
+        O("trainer.validation_data_dir", str(setup.validations) if setup.validation else None),
+        *resume(setup),
+        *queue,
+        *ray,
+    ]

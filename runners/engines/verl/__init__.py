@@ -1,0 +1,1 @@
+"""The engine `verl`: data, trainer processes, metrics and checkpoints of trainings that verl does."""

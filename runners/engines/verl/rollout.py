@@ -1,0 +1,68 @@
+"""Reinforcement learning on verl: PPO and what is made of it by another advantage or loss, on Ray."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from platform_core.algorithms.rollout import RolloutSpec
+from platform_core.errors import Problem
+from platform_core.verl.rl import prompts_of
+from platform_core.verl.setup import Reward
+from runners.engines.hf.model import load_tokenizer
+from runners.engines.hf.validation import training_rows
+from runners.engines.verl.data import is_plain, longest_prompt, write_prompts
+from runners.engines.verl.model import context_length
+from runners.engines.verl.training import begin, run_verl
+from runners.job import Run
+from runners.report import Report
+
+REWARD = "pkg://runners.engines.verl.reward"
+
+
+def train(run: Run, report: Report) -> dict[str, object]:
+    """Train as the job's RolloutSpec says and leave the model in `run.output`; returns the last numbers."""
+    spec = run.spec
+    assert isinstance(spec, RolloutSpec)
+    setup = begin(run)
+    tokenizer = load_tokenizer(setup.model)
+    file = run.paths["dataset"].name
+    rows, measured = training_rows(run, "grpo", report)
+    prompts = prompts_of(spec, setup.gpus_per_node * spec.nodes)
+    batches = len(rows) // prompts
+    if not batches:
+        raise Problem(
+            "{file} has {rows} prompts, but one step takes {prompts}: lower the batch size or raise the group size.",
+            fields=("batch_size", "dataset"),
+            file=file,
+            rows=len(rows),
+            prompts=prompts,
+        )
+    write_prompts(Path(setup.train_file), rows, file)
+    if measured:
+        write_prompts(Path(setup.validation_file), measured, file)
+    report.phase("tokenizing")
+    longest = longest_prompt([*rows, *measured], tokenizer, file)
+    setup = dataclasses.replace(
+        setup,
+        prompt_length=longest,
+        plain=is_plain(rows, file),
+        validation=bool(measured),
+        reward=Reward(REWARD, "compute_score", {"how": spec.answer_extraction, "marker": spec.answer_marker}),
+    )
+    check_room(longest, spec.max_completion_length, context_length(setup.model))
+    total = spec.max_steps or max(1, int(spec.epochs * batches))
+    return run_verl(run, report, setup, batches, total, prompts * spec.num_generations)
+
+
+def check_room(longest: int, answer: int, context: int | None) -> None:
+    """Raise Problem when the longest prompt with its answer does not fit into what the model sees."""
+    if context is not None and longest + answer > context:
+        raise Problem(
+            "The longest prompt has {longest} tokens and an answer may have {answer}, but the model sees only "
+            "{context}: lower the completion length, or drop such rows.",
+            fields=("max_completion_length", "dataset"),
+            longest=longest,
+            answer=answer,
+            context=context,
+        )

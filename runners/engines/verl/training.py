@@ -1,0 +1,109 @@
+"""The frame around every training on verl: resume, run, follow, whole checkpoints, the model at the end."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import sys
+from pathlib import Path
+
+from platform_core.algorithms.engines import EngineSpec
+from platform_core.errors import Problem
+from platform_core.verl.command import command
+from platform_core.verl.compose import compose
+from platform_core.verl.setup import Setup
+from runners.engines.hf import checkpoint
+from runners.engines.hf.trainer import pick_device, resume_point
+from runners.engines.hf.validation import ROUNDS
+from runners.engines.verl.follow import Follower
+from runners.engines.verl.output import save_output
+from runners.engines.verl.process import run_trainer
+from runners.engines.verl.stepping import Policy
+from runners.job import Run, Stopped
+from runners.report import Report
+
+FOLDER = "verl"
+
+
+def begin(run: Run) -> Setup:
+    """An empty folder for the attempt, and where it computes. Raises Problem for a device that is not there."""
+    spec = run.spec
+    assert isinstance(spec, EngineSpec)
+    folder = run.folder / "attempts" / str(run.attempt) / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    device = pick_device(spec.device)
+    if device == "mps":
+        device = "cpu"
+    if device == "cpu" and spec.strategy != "fsdp2":
+        raise Problem("On a CPU only FSDP2 works: choose it as sharding.", fields=("strategy",))
+    return Setup(
+        run=folder,
+        model=run.paths["model"],
+        device="cuda" if device == "cuda" else "cpu",
+        gpus_per_node=gpus_here() if device == "cuda" else 1,
+        ray_folder=f"/tmp/lathe-ray-{run.id}.{run.attempt}",
+    )
+
+
+def gpus_here() -> int:
+    """GPUs that this process may use."""
+    import torch
+
+    return max(1, torch.cuda.device_count())
+
+
+def run_verl(
+    run: Run, report: Report, setup: Setup, batches: int, total: int, completions: int = 0
+) -> dict[str, object]:
+    """Train `total` steps, `batches` of them an epoch, and leave the model; the last numbers.
+
+    Raises Stopped after a wish (its checkpoint is whole), Problem when verl fails or ends early.
+    """
+    spec = run.spec
+    assert isinstance(spec, EngineSpec)
+    found = resume_point(run, report)
+    resumed = checkpoint.step_of(found.whole) if found.whole else None
+    if resumed is not None and found.whole is not None:
+        (setup.run / f"global_step_{resumed}").symlink_to(found.whole)
+    every = spec.eval_every or max(1, total // ROUNDS)
+    setup = dataclasses.replace(
+        setup, resume=resumed, total_steps=total, total_epochs=-(-total // batches), eval_every=every
+    )
+    if report.wish is not None:
+        raise Stopped
+    Policy(spec.save_every, spec.save_every_minutes, run.pause_at).write(setup.run)
+    asked = command(run.kind, spec, setup, sys.executable)
+    compose(sys.executable, asked.config, asked.overrides, asked.typed)
+    (setup.run / "command.txt").write_text(asked.shell() + "\n")
+    follower = Follower(run, report, setup, total, found, completions)
+    if resumed is None or resumed < total:
+        report.phase("starting verl")
+        stopped = run_trainer(asked, run, report, setup, follower.look)
+        if stopped:
+            report.wish = report.wish or "pause"
+            raise Stopped
+        if follower.step < total:
+            raise Problem(
+                "verl ended after step {step} of {total} without an error: the log has what it said last.",
+                step=follower.step,
+                total=total,
+            )
+    parameters = save_output(run, report, last_checkpoint(run, report, follower))
+    return {**follower.values, "steps": total, "parameters": parameters}
+
+
+def last_checkpoint(run: Run, report: Report, follower: Follower) -> Path:
+    """The checkpoint whose weights are the result: the last, or the best that is kept. Raises Problem without one."""
+    spec = run.spec
+    assert isinstance(spec, EngineSpec)
+    kept = [folder for _, folder in checkpoint.numbered(run.checkpoints)]
+    best = follower.best.of(kept) if follower.best and spec.final_model == "best" else None
+    if best is not None:
+        step = checkpoint.step_of(best)
+        report.event("took_best", f"the model is that of step {step}, the best by {spec.keep_best}", at=step)
+        return best
+    newest = checkpoint.last_whole(run.checkpoints)
+    if newest is None:
+        raise Problem("verl left no whole checkpoint: look for a full disk, then start the job again.")
+    return newest

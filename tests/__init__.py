@@ -1,0 +1,1 @@
+"""A package, so that none of the same name takes its place: wheels of verl and TransferQueue bring one."""
