@@ -17,7 +17,7 @@ USER lathe
 WORKDIR /opt/lathe
 
 # The packages first: this layer is built anew only when a pin or the set-up itself changes.
-COPY --chown=lathe:lathe requirements.txt requirements-dev.txt constraints.txt Makefile ./
+COPY --chown=lathe:lathe requirements.txt requirements-dev.txt requirements-verl.txt constraints.txt Makefile ./
 COPY --chown=lathe:lathe tools/bootstrap.py tools/pip_install.py tools/progress.py tools/system_packages.py tools/
 RUN LATHE_TORCH_INDEX="$LATHE_TORCH_INDEX" make setup
 COPY --chown=lathe:lathe . .

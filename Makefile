@@ -18,14 +18,17 @@ define bootstrap
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-fast faults doctor lint format docs lock clean distclean
+.PHONY: help setup setup-verl demo run test test-fast faults doctor lint format docs lock clean distclean
 
 help: ## Show these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo "  Variables: HOST, PORT, PLATFORM_HOME, SEED, PYTHON, LATHE_TORCH_INDEX (see README.md)"
 
 setup: ## Make .venv with everything that is pinned (the others do it, too)
 	$(bootstrap)
+
+setup-verl: ## Add verl and Ray to .venv, for trainings on the engine verl
+	$(bootstrap) --with verl
 
 demo: ## Train a small language model from nothing and watch it learn (SEED=0)
 	$(bootstrap)
@@ -42,6 +45,10 @@ test: ## Run every test; installs what the tests need first
 test-fast: ## Run the quick tests that need no other process (under a minute)
 	$(bootstrap) --with python-tests
 	@$(PY) -m pytest tests/unit -m "not slow" --durations=5
+
+verl: ## Run every training on verl that this machine's CPU can (several minutes)
+	$(bootstrap) --with python-tests
+	@LATHE_VERL=all $(PY) -m pytest --timeout=1200 --durations=0 tests/integration/verl tests/unit/verl
 
 faults: ## Kill, fill, lock, corrupt and race at random, 200 rounds (ROUNDS=200 SEED=0)
 	$(bootstrap) --with tests

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.environments_panel import environments_panel
 from app.format import share
 from app.page import guarded, header, plain, workspace
 from app.ring import Part, ring
@@ -129,6 +130,8 @@ with left:
     for at, part in enumerate(looked.sections):
         with guarded():
             section(part, f"section.{at}")
+    with guarded():
+        environments_panel()
 with right:
     if looked.disk is not None:
         with guarded():

@@ -8,12 +8,13 @@ from typing import Any
 import streamlit as st
 
 from app.consequence import facts
-from app.page import card, fact_grid, go, header, link, plain, trouble, workspace
+from app.page import card, fact_grid, go, guarded, header, link, plain, trouble, workspace
 from app.pickers import choices_for
 from app.spec_form import Choice, Form, draft, fill, localised, spec_form
 from app.spec_text import accelerate_yaml, command_line, to_yaml
 from app.words import _, say
-from platform_core.algorithms.registry import Algorithm, algorithm, algorithms
+from platform_core.algorithms.engines import EngineSpec
+from platform_core.algorithms.registry import Algorithm, algorithm, algorithms, engine_of
 from platform_core.algorithms.training import TrainingSpec
 from platform_core.errors import Problem, text
 from platform_core.ids import new_id
@@ -21,6 +22,7 @@ from platform_core.jobs import service as jobs
 from platform_core.jobs.document import read
 from platform_core.jobs.messages import Finding
 from platform_core.jobs.spec import JobSpec, Pick, setting_of
+from platform_core.verl.check import preview
 
 ABOUT = ("kind", "clone", "lang", "name")
 NAME, TROUBLE, SEEN = "new-job.name", "new-job.trouble", "new-job.seen"
@@ -192,7 +194,8 @@ def as_text(chosen: Algorithm, form: Form[JobSpec]) -> None:
     """The job as YAML, which can be edited, and as a command."""
     name = st.session_state.get(NAME) or ""
     values: dict[str, Any] = form.spec.model_dump(mode="json") if form.spec is not None else form.values
-    yaml_tab, command_tab = st.tabs([_("YAML"), _("Command")])
+    engine = [] if form.spec is None or engine_of(chosen, form.spec) != "verl" else ["verl"]
+    yaml_tab, command_tab, *verl_tab = st.tabs([_("YAML"), _("Command"), *engine])
     with yaml_tab, st.container(key="yaml", gap="small"):
         key = yaml_key(to_yaml(chosen.name, name, values))
         st.text_area(
@@ -209,6 +212,16 @@ def as_text(chosen: Algorithm, form: Form[JobSpec]) -> None:
                 st.caption(_("How its processes are set up, as `accelerate launch` would take it."))
         else:
             st.caption(_("The command appears once the form is complete."))
+    for tab in verl_tab:
+        with tab, guarded():
+            show_verl(chosen, form.spec)
+
+
+def show_verl(chosen: Algorithm, spec: JobSpec | None) -> None:
+    """What verl will be given: the whole command, checked against verl's own config."""
+    assert isinstance(spec, EngineSpec)
+    st.code(preview(workspace(), chosen, spec).shell(), language="bash", height=420)
+    st.caption(_("What runs, an override a line. Values in < > are counted when the job starts."))
 
 
 def yaml_key(text: str) -> str:

@@ -43,9 +43,10 @@ sys.exit(main())
 """
 
 
-def requirement_files(root: Path, tests: bool) -> List[Path]:
-    """The files that say what to install."""
-    return [root / "requirements.txt"] + ([root / "requirements-dev.txt"] if tests else [])
+def requirement_files(root: Path, tests: bool, verl: bool = False) -> List[Path]:
+    """The files that say what to install; the tests run trainings on verl, too."""
+    names = ["requirements.txt"] + (["requirements-dev.txt"] if tests else [])
+    return [root / name for name in names + (["requirements-verl.txt"] if tests or verl else [])]
 
 
 def wanted(root: Path) -> str:
@@ -65,13 +66,14 @@ def read_stamp(venv: Path) -> dict:
         return {}
 
 
-def is_ready(root: Path, tests: bool, version: Optional[str]) -> bool:
+def is_ready(root: Path, tests: bool, version: Optional[str], verl: bool = False) -> bool:
     """Whether the packages are all there. `version` ("3.11") also asks for that Python; None takes any."""
     venv = root / ".venv"
     stamp = read_stamp(venv)
     return (
         stamp.get("wanted") == wanted(root)
         and (not tests or stamp.get("tests") is True)
+        and (not verl or stamp.get("verl") is True)
         and (version is None or stamp.get("python") == version)
         and os.access(str(venv / "bin" / "python"), os.X_OK)
         and os.access(str(venv / "bin" / "lathe"), os.X_OK)
@@ -166,30 +168,31 @@ def link_project(root: Path, venv: Path) -> None:
     script.chmod(0o755)
 
 
-def set_up(root: Path, tests: bool, system: bool, exact_python: bool) -> None:
+def set_up(root: Path, tests: bool, system: bool, exact_python: bool, verl: bool = False) -> None:
     """Bring the environment to what the pins say; does only what is missing."""
     version = "{}.{}".format(*sys.version_info[:2])
     asked = version if exact_python else None
-    if not is_ready(root, tests, asked):
+    if not is_ready(root, tests, asked, verl):
         check_python(tuple(sys.version_info), sys.executable)
         lock = hold_lock(root / ".setup" / "lock")
-        if is_ready(root, tests, asked):
+        if is_ready(root, tests, asked, verl):
             print("The other set-up has done it.")
         else:
-            install_packages(root, tests, asked, lock)
+            install_packages(root, tests, asked, lock, verl)
     if system and system_packages.missing():
         hold_lock(root / ".setup" / "lock.system")
         system_packages.install(root / ".setup" / "apt.log")
 
 
-def install_packages(root: Path, tests: bool, asked: Optional[str], lock: int) -> None:
-    """Make or mend `.venv`; what an earlier set-up installed for the tests is kept up to date, too."""
+def install_packages(root: Path, tests: bool, asked: Optional[str], lock: int, verl: bool = False) -> None:
+    """Make or mend `.venv`; what an earlier set-up installed for the tests or with verl is kept up to date, too."""
     started = time.monotonic()
     venv, log, stamp = root / ".venv", root / ".setup" / "pip.log", root / ".venv" / "lathe-setup.json"
     log.write_bytes(b"")
     shutil.rmtree(str(log.parent / "tmp"), ignore_errors=True)
     found = venv_version(venv)
     tests = tests or read_stamp(venv).get("tests") is True
+    verl = verl or tests or read_stamp(venv).get("verl") is True
     if found not in ["{}.{}".format(*pair) for pair in SUPPORTED] or asked not in (None, found):
         check_disk(root, NEEDED_FOR_ALL)
         print("Setting up Lathe in {} (once; a few minutes, about 2 GiB).".format(venv), flush=True)
@@ -202,9 +205,9 @@ def install_packages(root: Path, tests: bool, asked: Optional[str], lock: int) -
         if stamp.exists():
             stamp.unlink()
         pip_install.remove_half_installed(venv)
-    pip_install.install(venv, requirement_files(root, tests), root / "constraints.txt", log, lock)
+    pip_install.install(venv, requirement_files(root, tests, verl), root / "constraints.txt", log, lock)
     link_project(root, venv)
-    write_stamp(stamp, {"wanted": wanted(root), "tests": tests, "python": venv_version(venv)})
+    write_stamp(stamp, {"wanted": wanted(root), "tests": tests, "verl": verl, "python": venv_version(venv)})
     print("Set-up done in {}.".format(clock(time.monotonic() - started)), flush=True)
 
 
@@ -218,13 +221,14 @@ def write_stamp(path: Path, stamp: dict) -> None:
 def main(arguments: Optional[List[str]] = None) -> int:
     """Entry of `make`: 0 ready, 1 a problem said in a sentence, 130 interrupted."""
     parser = argparse.ArgumentParser(description="Make .venv with everything that is pinned.")
-    with_help = "also what the tests and linters need: with system packages, or the Python part only"
-    parser.add_argument("--with", dest="extra", choices=["tests", "python-tests"], help=with_help)
+    with_help = "also what the tests and linters need, with system packages or the Python part only; or also verl"
+    parser.add_argument("--with", dest="extra", choices=["tests", "python-tests", "verl"], help=with_help)
     parser.add_argument("--exact-python", action="store_true", help="rebuild .venv unless it has this Python version")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        set_up(ROOT, options.extra is not None, options.extra == "tests", options.exact_python)
+        tests = options.extra in ("tests", "python-tests")
+        set_up(ROOT, tests, options.extra == "tests", options.exact_python, options.extra == "verl")
     except KeyboardInterrupt:
         print("\nStopped. What is installed so far stays; run the same command again to go on.", file=sys.stderr)
         return 130

@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = """\
-# Every package of requirements.txt and requirements-dev.txt with all that they bring along, for `pip install -c`.
+# Every package of requirements.txt, requirements-dev.txt and requirements-verl.txt with all that they bring along, for `pip install -c`.
 # Written by `make lock`; resolved together with tools/planned.txt, so that those can come without moving a pin.
 """
 
@@ -38,7 +38,7 @@ def constraints(now: dict[str, str], with_planned: dict[str, str]) -> str:
 
 def main() -> int:
     """Resolve and write."""
-    files = [ROOT / "requirements.txt", ROOT / "requirements-dev.txt"]
+    files = [ROOT / name for name in ("requirements.txt", "requirements-dev.txt", "requirements-verl.txt")]
     text = constraints(resolve(files), resolve([*files, ROOT / "tools" / "planned.txt"]))
     (ROOT / "constraints.txt").write_text(text)
     print(f"constraints.txt holds {text.count('==')} packages.")

@@ -54,8 +54,8 @@ def refuse_untrained(job: Job) -> None:
         raise Problem("“{name}” has not run yet: start it first, then prove that it resumes exactly.", name=job.name)
     if job.engine == "verl":
         raise Problem(
-            "“{name}” runs on verl, which goes on from its checkpoints but repeats no run bit for bit: there is nothing "
-            "to prove.",
+            "“{name}” runs on verl, which goes on from its checkpoints but repeats no run bit for bit: there is "
+            "nothing to prove.",
             name=job.name,
         )
 

@@ -41,7 +41,10 @@ def on_cpu(spec: EngineSpec) -> list[Finding]:
     if isinstance(spec, VerlRolloutSpec) and (spec.nodes > 1 or spec.rollout_tensor_parallel > 1):
         said = text("This machine has no NVIDIA GPU: take one node, and one GPU for a rollout server.")
         return [Finding("error", said, ("nodes", "rollout_tensor_parallel"))]
-    said = text("Without a GPU, verl runs slowly here, with transformers in place of vLLM: good for trying out.")
+    if isinstance(spec, VerlRolloutSpec):
+        said = text("Without a GPU, verl runs slowly here, with transformers in place of vLLM: good for trying out.")
+    else:
+        said = text("Without a GPU, verl runs slowly here: good for trying out.")
     return [Finding("warning", said, ("engine",))]
 
 

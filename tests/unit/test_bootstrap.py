@@ -24,7 +24,7 @@ GIB = 1024**3
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A repository with requirement files and an environment whose set-up has ended."""
-    for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-verl.txt", "constraints.txt"):
         (tmp_path / name).write_text("torch==2.13.0\n")
     for name in ("python", "lathe"):
         program = tmp_path / ".venv" / "bin" / name
@@ -55,9 +55,10 @@ def test_a_finished_set_up_is_ready(root: Path) -> None:
     assert bootstrap.is_ready(root, tests=False, version=None)
     assert not bootstrap.is_ready(root, tests=True, version=None)
     assert not bootstrap.is_ready(root, tests=False, version="3.12")
+    assert not bootstrap.is_ready(root, tests=False, version=None, verl=True)
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "constraints.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-verl.txt", "constraints.txt"])
 def test_a_changed_pin_asks_for_a_set_up(root: Path, name: str) -> None:
     (root / name).write_text("torch==2.14.0\n")
     assert not bootstrap.is_ready(root, tests=False, version=None)
@@ -264,7 +265,7 @@ def test_the_lock_file_covers_every_direct_pin() -> None:
     held = dict(
         line.split("==") for line in (TOOLS.parent / "constraints.txt").read_text().splitlines() if "==" in line
     )
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-verl.txt"):
         pins = [line for line in (TOOLS.parent / name).read_text().splitlines() if line and not line.startswith("#")]
         assert pins
         for pin in pins:

@@ -15,7 +15,7 @@ from platform_core.errors import Problem
 from platform_core.files import remove_whole
 from platform_core.verl.setup import Setup
 from runners.engines.hf import checkpoint
-from runners.engines.verl.names import ours
+from runners.engines.verl.names import SAME, ours
 from runners.job import Run
 from runners.report import Report
 
@@ -51,14 +51,13 @@ class Lines:
 
 @dataclass
 class Follower:
-    """Reads the folder of one attempt; `completions`: answers of a step, 0 where there are none (SFT)."""
+    """Reads the folder of one attempt of a training of `total` steps."""
 
     run: Run
     report: Report
     setup: Setup
     total: int
     found: checkpoint.Found
-    completions: int = 0
     step: int = 0
     tokens: int = 0
     values: dict[str, float] = field(default_factory=dict)
@@ -88,6 +87,11 @@ class Follower:
             self._validation(step)
             self._validated = step
         self._checkpoint(ended)
+
+    def told(self) -> dict[str, float]:
+        """The last values of the metrics that other engines have, too; verl's own are in the curves."""
+        known = {*SAME.values(), "num_tokens", "reward_std", "frac_reward_zero_std", "eval_reward"}
+        return {name: value for name, value in self.values.items() if name in known}
 
     def _metrics(self, step: int, data: dict[str, Any]) -> None:
         values = ours(data)

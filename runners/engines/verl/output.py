@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,13 +35,13 @@ def save_output(run: Run, report: Report, checkpoint: Path) -> int:
     else:
         model = load_model(merged, tokenizer)
     save_model(model, tokenizer, run)
-    remove(merged)
+    shutil.rmtree(merged)
     return int(model.num_parameters())
 
 
 def merge(shards: Path, target: Path, backend: str) -> None:
     """verl's own merger, in a process of its own. Raises Problem with its last line when it fails."""
-    remove(target)
+    shutil.rmtree(target, ignore_errors=True)
     command = [sys.executable, "-P", "-m", "runners.engines.verl.merge", backend, str(shards), str(target)]
     ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     sys.stderr.write(ran.stdout + ran.stderr)
@@ -57,9 +58,3 @@ def correct_adapter(folder: Path, spec: EngineSpec) -> None:
     """The merger infers rank and alpha from what it finds; the spec knows them."""
     config = read_json(folder / "adapter_config.json") or {}
     write_json(folder / "adapter_config.json", {**config, "r": spec.lora_rank, "lora_alpha": spec.scale})
-
-
-def remove(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -12,13 +11,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from threading import Thread
 
-from platform_core.errors import Problem
 from platform_core.jobs import processes
 from platform_core.verl.command import Command
 from platform_core.verl.setup import Setup
+from runners.engines.verl.failures import failure
 from runners.engines.verl.stepping import FOLDER
 from runners.job import Run, Stopped
 from runners.report import Report
@@ -96,73 +94,3 @@ def _pass_on(child: subprocess.Popen[bytes], last: deque[str]) -> None:
         last.append(text.rstrip())
         sys.stderr.write(text)
         sys.stderr.flush()
-
-
-CLUSTER_DIED = re.compile(
-    r"(its|The|the) (worker process|node|actor|owner)[^.]{0,40} (has )?died|NodeDiedError|LocalRayletDiedError|"
-    r"raylet.{0,60}(died|exited|killed)|GCS.{0,60}(died|unavailable|not reachable|failed)|node was marked dead",
-)
-PORT_TAKEN = re.compile(r"[Aa]ddress already in use|Failed to bind|port .{0,20}(is already|in use)|EADDRINUSE")
-MISSING = re.compile(r"(?:ModuleNotFoundError|ImportError): No module named '([\w.]+)'")
-MEMORY = re.compile(r"OutOfMemoryError|out of memory|MemoryError|Cannot allocate memory|OOM")
-DISK = re.compile(r"No space left on device|Disk quota exceeded")
-NO_CLUSTER = re.compile(
-    r"Could not find any running Ray instance|Failed to connect to the Ray cluster|ConnectionError: Could not"
-)
-RESOURCES = re.compile(r"Total available GPUs (\S+) is less than total desired GPUs (\S+)")
-ERROR = re.compile(
-    r"^(?:\S*(?:Error|Exception|Problem)\b[:(]).*|.*\b(?:AssertionError|ValueError|RuntimeError|KeyError)\b:?.*"
-)
-
-
-def failure(lines: list[str], code: int) -> Problem:
-    """The sentence for a trainer that failed, from the end of what it wrote."""
-    text = "\n".join(lines)
-    if found := MISSING.search(text):
-        return Problem(
-            "The interpreter of this job has no {package}: install it there, or choose another environment.",
-            fields=("environment",),
-            package=found[1],
-        )
-    if DISK.search(text):
-        return Problem(
-            "No space left on the disk: free some, then start the job again; it goes on from its checkpoint."
-        )
-    if PORT_TAKEN.search(text):
-        return Problem(
-            "Ray could not start: a port that it needs is taken by another program. Start the job again; if it "
-            "repeats, end the other Ray on this machine or give its address as Ray cluster."
-        )
-    if NO_CLUSTER.search(text):
-        return Problem(
-            "The Ray cluster does not answer at its address: start it, or leave the address empty for a Ray of the "
-            "job's own.",
-            fields=("ray_address",),
-        )
-    if found := RESOURCES.search(text):
-        return Problem(
-            "The Ray cluster has {there} GPUs, the job asks for {asked}: take fewer GPUs or nodes.",
-            fields=("gpus", "nodes"),
-            there=found[1],
-            asked=found[2],
-        )
-    if MEMORY.search(text):
-        return Problem(
-            "Memory ran out in a process of verl: take a smaller batch, less memory for rollouts, or offload weights "
-            "and optimizer."
-        )
-    if CLUSTER_DIED.search(text):
-        return Problem(
-            "Ray or one of its workers died while the job ran: start the job again, it goes on from its last "
-            "checkpoint. The log says which process it was."
-        )
-    line = next((line for line in reversed(lines) if ERROR.match(line.strip())), lines[-1] if lines else "")
-    return Problem(
-        "verl ended with exit code {code}: {line}. The log has the details.", code=code, line=line.strip()[:300]
-    )
-
-
-def free_of_links(folder: Path) -> None:
-    """Remove what an earlier run of the same attempt left."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)

@@ -52,7 +52,7 @@ def train(run: Run, report: Report) -> dict[str, object]:
     )
     check_room(longest, spec.max_completion_length, context_length(setup.model))
     total = spec.max_steps or max(1, int(spec.epochs * batches))
-    return run_verl(run, report, setup, batches, total, prompts * spec.num_generations)
+    return run_verl(run, report, setup, batches, total)
 
 
 def check_room(longest: int, answer: int, context: int | None) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from platform_core.algorithms.engines import EngineSpec
 from platform_core.errors import Problem
+from platform_core.files import remove_whole
 from platform_core.verl.command import command
 from platform_core.verl.compose import compose
 from platform_core.verl.setup import Setup
@@ -53,9 +54,7 @@ def gpus_here() -> int:
     return max(1, torch.cuda.device_count())
 
 
-def run_verl(
-    run: Run, report: Report, setup: Setup, batches: int, total: int, completions: int = 0
-) -> dict[str, object]:
+def run_verl(run: Run, report: Report, setup: Setup, batches: int, total: int) -> dict[str, object]:
     """Train `total` steps, `batches` of them an epoch, and leave the model; the last numbers.
 
     Raises Stopped after a wish (its checkpoint is whole), Problem when verl fails or ends early.
@@ -76,7 +75,7 @@ def run_verl(
     asked = command(run.kind, spec, setup, sys.executable)
     compose(sys.executable, asked.config, asked.overrides, asked.typed)
     (setup.run / "command.txt").write_text(asked.shell() + "\n")
-    follower = Follower(run, report, setup, total, found, completions)
+    follower = Follower(run, report, setup, total, found)
     if resumed is None or resumed < total:
         report.phase("starting verl")
         stopped = run_trainer(asked, run, report, setup, follower.look)
@@ -90,7 +89,14 @@ def run_verl(
                 total=total,
             )
     parameters = save_output(run, report, last_checkpoint(run, report, follower))
-    return {**follower.values, "steps": total, "parameters": parameters}
+    clear(setup)
+    return {**follower.told(), "steps": total, "parameters": parameters}
+
+
+def clear(setup: Setup) -> None:
+    """Remove what has been taken over; the command and verl's own metrics file stay."""
+    for name in ("train.parquet", "validation.parquet", "saving", "rollouts", "validations"):
+        remove_whole(setup.run / name)
 
 
 def last_checkpoint(run: Run, report: Report, follower: Follower) -> Path:
