@@ -35,7 +35,7 @@ def reproduce_button(workspace: Workspace, job: Job) -> None:
         if trains(job):
             prove(workspace, job)
         repeat(workspace, job)
-        if job.kind in export.KINDS:
+        if export.can_export(job):
             take_along(workspace, job)
 
 

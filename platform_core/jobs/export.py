@@ -83,9 +83,14 @@ def export(
     return Exported(target, zipped if archive else None)
 
 
+def can_export(job: Job) -> bool:
+    """Whether train.py can do what the job does."""
+    return algorithm(job.kind).role == "train" and job.engine == ENGINE
+
+
 def refuse_other_kinds(job: Job) -> None:
     """Raise Problem for what train.py can't do."""
-    if algorithm(job.kind).role != "train" or job.engine != ENGINE:
+    if not can_export(job):
         raise Problem(
             "“{name}” can't be exported: only trainings on the engine hf run without the platform.", name=job.name
         )

@@ -189,7 +189,7 @@ def test_chats_without_a_chat_template_are_named_before_anything_runs(workspace:
     (workspace.datasets / "chats.jsonl").write_text(rows * 3)
     spec, findings = service.examine(workspace, "sft", {"dataset": "chats.jsonl", "model": "bare"})
     assert spec is None
-    assert [(f.level, f.fields) for f in findings] == [("error", ("dataset", "model"))]
+    assert [(f.level, f.fields) for f in findings] == [("error", ("dataset", "chat_template"))]
     assert "has no chat template" in str(findings[0].text)
     (workspace.models / "bare" / "chat_template.jinja").write_text("{{ messages }}")
     assert service.examine(workspace, "sft", {"dataset": "chats.jsonl", "model": "bare"})[0] is not None
