@@ -33,6 +33,28 @@ MEANINGS: dict[str, Meaning] = {
         text("Share of groups whose completions all got the same reward."),
     ),
     "kl": Meaning(text("KL to the start model"), text("How far the policy has moved from its reference.")),
+    "rewards/margins": Meaning(
+        text("Margin"), text("How far the implied rewards of chosen and rejected answers lie apart; it should rise.")
+    ),
+    "rewards/accuracies": Meaning(
+        text("Pairs preferred right"), text("Share of pairs whose chosen answer has the higher implied reward.")
+    ),
+    "rewards/chosen": Meaning(
+        text("Reward of chosen"),
+        text("Implied reward of chosen or good answers: β times how much likelier they became."),
+    ),
+    "rewards/rejected": Meaning(text("Reward of rejected"), text("Implied reward of rejected or bad answers.")),
+    "logps/chosen": Meaning(text("Log-probability of chosen"), text("Mean log-probability of a whole chosen answer.")),
+    "logps/rejected": Meaning(
+        text("Log-probability of rejected"), text("Mean log-probability of a whole rejected answer.")
+    ),
+    "log_odds_ratio": Meaning(
+        text("Log odds ratio"), text("Log of how sure the model is of the chosen answers; 0 is certain.")
+    ),
+    "nll_loss": Meaning(text("Cross-entropy of chosen"), text("The SFT part of the loss, a token.")),
+    "accuracy": Meaning(text("Pairs ranked right"), text("Share of pairs whose chosen answer scores higher.")),
+    "margin": Meaning(text("Score margin"), text("Mean score of chosen answers less that of rejected ones.")),
+    "mean_reward": Meaning(text("Mean score"), text("Mean score of all answers of a batch.")),
     "completions/mean_length": Meaning(text("Completion length"), text("Mean tokens of a completion."), "tokens"),
     "completions/clipped_ratio": Meaning(
         text("Cut completions"), text("Share of completions that reached the length limit.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_the_commands_run(
     for command in commands:
         words = shlex.split(command)[1:]
         kind = algorithm(words[1])
-        given = dict(zip(words, words[1:], strict=False))
+        given = dict(pairwise(words))
         model, dataset = given.get("--model"), given["--dataset"]
         if model and not (place.models / model).exists():
             model_folder(place.models / model, context=4096)
