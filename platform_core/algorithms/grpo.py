@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from platform_core.algorithms.registry import Algorithm
-from platform_core.algorithms.rollout import EntropySpec
+from platform_core.algorithms.rollout import KLLossSpec
 from platform_core.jobs.spec import setting
 
 
-class GRPOSpec(EntropySpec):
+class GRPOSpec(KLLossSpec):
     loss_type: Literal["dapo", "grpo", "dr_grpo", "bnpo"] = setting(
         "dapo",
         title="Loss",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from platform_core.algorithms.registry import Algorithm
-from platform_core.algorithms.rollout import EntropySpec
+from platform_core.algorithms.rollout import KLLossSpec
 from platform_core.jobs.spec import setting
 
 
-class GSPOSpec(EntropySpec):
+class GSPOSpec(KLLossSpec):
     minibatches: int = setting(
         4,
         title="Minibatches",

@@ -27,8 +27,8 @@ class PPOSpec(EntropySpec):
     critic_learning_rate: float = setting(
         1e-5,
         title="Critic's learning rate",
-        help="Peak step size of the critic's AdamW, on the same schedule. Usually 5 to 10 times the policy's: the critic "
-        "has to follow the policy.",
+        help="Peak step size of the critic's AdamW, on the same schedule. Usually 5 to 10 times the policy's: the "
+        "critic has to follow the policy.",
         group="Critic",
         gt=0,
         le=1,

@@ -204,3 +204,16 @@ class EntropySpec(RolloutSpec):
         step=0.001,
         recommended=(0.0, 0.01),
     )
+
+
+class KLLossSpec(EntropySpec):
+    """Rollouts whose policy loss has the KL to the start model in it."""
+
+    kl_correction: bool = setting(
+        True,
+        title="Weigh the KL by the ratio",
+        help="The estimate of the KL (k3, Schulman 2020) times the probability ratio: its gradient is then that of the "
+        "KL itself (DeepSeek-V3.2). Off: as in the GRPO paper.",
+        group="Rollout",
+        advanced=True,
+    )

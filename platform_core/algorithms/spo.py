@@ -5,11 +5,11 @@ from __future__ import annotations
 from pydantic import model_validator
 
 from platform_core.algorithms.registry import Algorithm
-from platform_core.algorithms.rollout import EntropySpec
+from platform_core.algorithms.rollout import KLLossSpec
 from platform_core.jobs.spec import cross_field, setting
 
 
-class SPOSpec(EntropySpec):
+class SPOSpec(KLLossSpec):
     one_process = True
 
     num_generations: int = setting(
@@ -36,8 +36,8 @@ class SPOSpec(EntropySpec):
     prioritized: bool = setting(
         True,
         title="Draw uncertain prompts more often",
-        help="Prompts are drawn in proportion to √(v(1 − v)) + ε, v being their tracked success rate: neither solved nor "
-        "hopeless ones take the time. Off: in the dataset's shuffled order.",
+        help="Prompts are drawn in proportion to √(v(1 − v)) + ε, v being their tracked success rate: neither solved "
+        "nor hopeless ones take the time. Off: in the dataset's shuffled order.",
         group="Value tracker",
     )
     exploration: float = setting(
@@ -120,7 +120,7 @@ class SPOSpec(EntropySpec):
 ALGORITHM = Algorithm(
     name="spo",
     title="SPO",
-    summary="One answer a prompt, judged by what is remembered of the prompt: no group, no critic, the useful prompts first.",
+    summary="One answer a prompt, judged by what is remembered of its prompt: no group, no critic, useful ones first.",
     icon="conversion_path",
     role="train",
     spec=SPOSpec,

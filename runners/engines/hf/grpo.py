@@ -27,4 +27,5 @@ def train(run: Run, report: Report) -> dict[str, object]:
         loss_type=spec.loss_type,
         scale_rewards=spec.scaling,
         entropy_coef=spec.entropy_coef,
+        use_bias_correction_kl=spec.kl_correction,
     )

@@ -23,4 +23,5 @@ def train(run: Run, report: Report) -> dict[str, object]:
         importance_sampling_level="sequence",
         loss_type="grpo",
         entropy_coef=spec.entropy_coef,
+        use_bias_correction_kl=spec.kl_correction,
     )

@@ -118,7 +118,16 @@ def train(run: Run, report: Report) -> dict[str, object]:
     """Train as the job's SPOSpec says and leave the model in `run.output`; returns the last numbers."""
     spec = run.spec
     assert isinstance(spec, SPOSpec)
-    return learn(run, report, SPOTrainer, GRPOConfig, beside, loss_type="dapo", entropy_coef=spec.entropy_coef)
+    return learn(
+        run,
+        report,
+        SPOTrainer,
+        GRPOConfig,
+        beside,
+        loss_type="dapo",
+        entropy_coef=spec.entropy_coef,
+        use_bias_correction_kl=spec.kl_correction,
+    )
 
 
 def beside(run: Run, tokenizer: Any) -> dict[str, Any]:
