@@ -62,7 +62,8 @@ def dataset_rows(workspace: Workspace, spec: JobSpec) -> int | None:
 
 def parameters_of(workspace: Workspace, spec: JobSpec) -> int | None:
     """Parameters of the model that the job makes from scratch, or of the one it starts from."""
-    found = {r.pick: model_of(workspace, r.value) for r in references(spec) if r.pick in ("model", "tokenizer")}
+    first = {r.pick: r.value for r in reversed(references(spec)) if r.pick in ("model", "tokenizer")}
+    found = {pick: model_of(workspace, value) for pick, value in first.items()}
     architecture = getattr(spec, "architecture", None)
     if callable(architecture) and getattr(spec, "start", "") == "scratch":
         tokenizer = found.get("tokenizer")

@@ -33,6 +33,7 @@ PHASES: dict[str, Text] = {
     "reading the data": text("Reading the data"),
     "loading the model": text("Loading the model"),
     "first batch": text("First batch"),
+    "answering": text("The teacher answers"),
     "tokenizing": text("Tokenizing"),
     "measuring": text("Measuring"),
     "saving": text("Saving"),
@@ -110,6 +111,8 @@ def left(job: Job, run: Reader, progress: Mapping[str, Any]) -> str:
     if job.state == "stopping":
         return _("ends after this step")
     if job.state == "starting" or (phase in PHASES and phase != "saving" and not progress.get("step")):
+        if phase == "answering" and progress.get("answers"):
+            return _("the teacher has answered {n} of {all}", n=progress.get("answered"), all=progress["answers"])
         return say(PHASES[phase]) if phase in PHASES else word("starting")
     if phase == "saving":
         return say(PHASES["saving"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from platform_core.datasets.formats import FORMATS, Guess, check_columns, detect
 from platform_core.datasets.read import Rows
@@ -32,6 +33,11 @@ class Need:
 NEEDS: dict[str, Need] = {
     "pretrain": Need("Pretraining", "plain texts", ("pretrain",)),
     "sft": Need("SFT", "a prompt and a response, or chats", ("prompt_response", "alpaca", "chatml", "sharegpt")),
+    "distill": Need(
+        "Distillation",
+        "prompts, with or without answers",
+        ("prompt_only", "prompt_response", "alpaca", "chatml", "sharegpt", "grpo", "evaluation"),
+    ),
     "grpo": Need("GRPO", "a prompt and an answer that can be checked", ("grpo", "evaluation", "prompt_response")),
     "evaluation": Need("Evaluation", "a prompt and a reference answer", ("evaluation", "grpo", "prompt_response")),
     "dpo": Need("DPO", "a prompt with a chosen and a rejected answer", ("dpo", "hh_transcript")),
@@ -43,9 +49,10 @@ NEEDS: dict[str, Need] = {
 def convert(name: str, value: Value, to: str, columns: Columns | None = None) -> Converted:
     """A row as the trainer takes it. Raises Unusable when the row is faulty, Problem when its format can't become `to`.
 
-    pretrain: text · sft: prompt and completion (texts), or messages (+ tools, JSON) for chats · grpo: prompt, answer ·
-    evaluation: prompt, reference, category or None · dpo: prompt, chosen, rejected · kto: prompt, completion, label ·
-    reward_model: chosen, rejected and, where it is known, prompt. A chat side stays a list of messages.
+    pretrain: text · sft: prompt and completion (texts), or messages (+ tools, JSON) for chats · distill: prompt, and
+    completion or None · grpo: prompt, answer · evaluation: prompt, reference, category or None · dpo: prompt, chosen,
+    rejected · kto: prompt, completion, label · reward_model: chosen, rejected and, where it is known, prompt. A chat
+    side stays a list of messages.
     """
     if name not in NEEDS[to].formats:
         raise Problem(
@@ -70,6 +77,20 @@ def as_chat(row: Converted) -> Converted:
         if "messages" not in row
         else row
     )
+
+
+def _distill(parts: Converted) -> Converted:
+    if "messages" in parts:
+        chat = parts["messages"]
+        last = max(at for at, message in enumerate(chat) if message["role"] == "assistant")
+        if not last:
+            raise Unusable("has no message before the assistant's answer")
+        return {"prompt": chat[:last], "completion": chat[last]["content"] or None}
+    return {"prompt": parts["prompt"], "completion": _text_of(parts.get("response"))}
+
+
+def _text_of(side: str | list[dict[str, Any]] | None) -> str | None:
+    return side[-1]["content"] if isinstance(side, list) else side
 
 
 def _answer(parts: Converted) -> str:
@@ -98,6 +119,7 @@ def _unchanged(parts: Converted) -> Converted:
 _WRITERS: dict[str, Callable[[Converted], Converted]] = {
     "pretrain": _unchanged,
     "sft": _sft,
+    "distill": _distill,
     "grpo": _grpo,
     "evaluation": _evaluation,
     "dpo": _unchanged,

@@ -50,6 +50,7 @@ def check(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -> list[Fin
             findings.append(Finding("error", problem.text, problem.fields or (reference.field,)))
     return [
         *findings,
+        *_check_one_tokenizer(workspace, spec),
         *_check_scratch(workspace, spec),
         *_check_machine(workspace, spec),
         *_check_engine(workspace, algorithm, spec),
@@ -93,15 +94,16 @@ def _check_model(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, refe
             "{ref} is a reward model: it scores answers and can't write any. Choose the model it was made from.",
             ref=reference.value,
         )
-    if not info.has_chat_template and getattr(spec, "chat_template", "own") == "own":
-        _check_no_chats(workspace, algorithm, spec)
+    written = getattr(spec, "chat_template", "own") != "own" and reference.field == "model"
+    if not info.has_chat_template and not written:
+        _check_no_chats(workspace, algorithm, spec, reference)
     return [
         *(_check_memory(info.parameters) if algorithm.role == "train" and info.parameters else []),
         *_check_context(info.context_length, spec),
     ]
 
 
-def _check_no_chats(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -> None:
+def _check_no_chats(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, reference: Reference) -> None:
     """Raise Problem for a dataset of conversations: the model's tokenizer has no chat template to write them with."""
     named = getattr(spec, "dataset", None)
     if algorithm.dataset_format in (None, "pretrain") or not named:
@@ -111,7 +113,7 @@ def _check_no_chats(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -
     except Problem:
         return  # said beside the dataset already
     if any(isinstance(value, list) for row in rows for value in row.values()):
-        if "chat_template" in type(spec).model_fields:
+        if reference.field == "model" and "chat_template" in type(spec).model_fields:
             raise Problem(
                 "{file} holds conversations, but the model's tokenizer has no chat template: choose one under "
                 "Advanced, Conversations.",
@@ -121,9 +123,25 @@ def _check_no_chats(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -
         raise Problem(
             "{file} holds conversations, but the model's tokenizer has no chat template: choose a chat model, "
             "or a dataset with prompt and completion.",
-            fields=("dataset", "model"),
+            fields=("dataset", reference.field),
             file=named,
         )
+
+
+def _check_one_tokenizer(workspace: Workspace, spec: JobSpec) -> list[Finding]:
+    """Two models that must read and write the same tokens have vocabularies of one size, at least."""
+    fields: tuple[str, ...] = getattr(spec, "one_tokenizer", ())
+    try:
+        sizes = {vocabulary_size(model_path(workspace, str(getattr(spec, field)))) for field in fields}
+    except Problem:
+        return []  # said beside the model, or still to be made
+    if len(sizes - {None}) < 2:
+        return []
+    sentence = text(
+        "Student and teacher have different tokenizers, so that their distributions can't be compared: take a "
+        "teacher of the student's family, or distill its answers (kind “Distill answers”), which goes by text."
+    )
+    return [Finding("error", sentence, fields[::-1])]
 
 
 def _check_context(context: int | None, spec: JobSpec) -> list[Finding]:

@@ -118,7 +118,7 @@ def _peak(workspace: Workspace, chosen: Algorithm, spec: JobSpec) -> float:
     tokens = rows * next((n for n in (getattr(spec, name, None) for name in LENGTHS) if n), 1024)
     if chosen.role == "evaluate":
         return inference_peak(shape, tokens)
-    return training_peak(
+    learning = training_peak(
         shape,
         tokens,
         bfloat16=getattr(spec, "dtype", "float32") == "bfloat16",
@@ -126,6 +126,13 @@ def _peak(workspace: Workspace, chosen: Algorithm, spec: JobSpec) -> float:
         reference=bool(getattr(spec, "has_reference", getattr(spec, "kl_coef", 0.0))),
         **_learning(shape, spec),
     )
+    teacher = shape_of(workspace, spec, "teacher")
+    if teacher is None:
+        return learning
+    at_once = getattr(spec, "answer_batch_size", None)
+    if at_once is None:  # it stays beside the student and reads what it writes
+        return learning + inference_peak(teacher, tokens)
+    return max(learning, inference_peak(teacher, at_once * getattr(spec, "max_new_tokens", 1024)))
 
 
 def _learning(shape: Shape, spec: JobSpec) -> dict[str, Any]:
@@ -139,10 +146,11 @@ def _learning(shape: Shape, spec: JobSpec) -> dict[str, Any]:
     return found
 
 
-def shape_of(workspace: Workspace, spec: JobSpec) -> Shape | None:
-    """The model that a spec trains or asks; None when there is none, or when it is still to be made."""
+def shape_of(workspace: Workspace, spec: JobSpec, field: str | None = None) -> Shape | None:
+    """The model that a spec trains or asks, or the one that `field` names; None when there is none, or when it is still
+    to be made."""
     for reference in references(spec):
-        if reference.pick != "model":
+        if reference.pick != "model" or reference.field != (field or reference.field):
             continue
         try:
             info = check_model(workspace, reference.value)
@@ -156,7 +164,7 @@ def shape_of(workspace: Workspace, spec: JobSpec) -> Shape | None:
         return _shape(weights or 0, read_json(base / "config.json") or {})
     architecture = getattr(spec, "architecture", None)
     tokenizer = next((r.value for r in references(spec) if r.pick == "tokenizer"), None)
-    if architecture is None or tokenizer is None:
+    if field or architecture is None or tokenizer is None:
         return None
     try:
         made: Architecture = architecture(vocabulary_size(model_path(workspace, tokenizer)) or 256)

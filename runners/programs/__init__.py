@@ -41,6 +41,8 @@ HEAVY = (
     "runners.engines.hf.ppo",
     "runners.engines.hf.spo",
     "runners.engines.hf.evaluate",
+    "runners.engines.hf.distill",
+    "runners.engines.hf.distill_on_policy",
 )
 
 

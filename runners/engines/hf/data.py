@@ -17,6 +17,7 @@ from platform_core.datasets.needs import training_rows
 from platform_core.datasets.samples import Columns
 from platform_core.errors import Problem
 from runners.engines.hf.conversation import IGNORED, common_prefix, render, spoken, training_template
+from runners.engines.hf.reasoning import reasoning_marks, weighs
 from runners.job import Run
 from runners.report import Report
 
@@ -50,16 +51,18 @@ def load_rows(
 class Examples:
     """Ids and labels, row by row; `dropped` counts rows that lost all trained tokens, `cut` the shortened ones.
 
-    `lost` counts answers of conversations that were not found again in what the chat template wrote.
+    `lost` counts answers of conversations that were not found again in what the chat template wrote. `reasoning` marks
+    tokens between tags, where that was asked for.
     """
 
     input_ids: list[list[int]] = field(default_factory=list)
     labels: list[list[int]] = field(default_factory=list)
+    reasoning: list[list[float]] = field(default_factory=list)
     dropped: int = 0
     cut: int = 0
     lost: int = 0
 
-    def add(self, ids: list[int], labels: list[int], max_length: int) -> None:
+    def add(self, ids: list[int], labels: list[int], max_length: int, marks: list[float] | None = None) -> None:
         self.cut += len(ids) > max_length
         ids, labels = ids[:max_length], labels[:max_length]
         if all(label == IGNORED for label in labels[1:]):
@@ -67,6 +70,8 @@ class Examples:
             return
         self.input_ids.append(ids)
         self.labels.append(labels)
+        if marks is not None:
+            self.reasoning.append(marks[:max_length])
 
 
 def packed(texts: list[str], tokenizer: PreTrainedTokenizerBase, length: int) -> Dataset:
@@ -92,12 +97,14 @@ def supervised(
     max_length: int,
     completion_only: bool,
     file: str,
+    *,
     last_only: bool = False,
+    tags: tuple[str, str] | None = None,
 ) -> Examples:
     """Prompts with answers, or conversations, as ids and labels: what TRL's SFTTrainer prepares, about 10 times faster.
 
-    Loss falls on answers only (of a conversation on the last one with `last_only`), or on all tokens. Raises Problem
-    for conversations without a chat template.
+    Loss falls on answers only (of a conversation on the last one with `last_only`), or on all tokens. What stands
+    between `tags` is marked. Raises Problem for conversations without a chat template.
     """
     examples = Examples()
     if "messages" in rows[0]:
@@ -106,16 +113,22 @@ def supervised(
         for row in rows:
             said = spoken(row["messages"], tokenizer, row.get("tools"), last_only=last_only, template=template)
             examples.lost += said.lost
-            examples.add(said.ids, said.labels if completion_only else said.ids, max_length)
+            labels, marks = said.labels if completion_only else said.ids, None
+            if tags:
+                text = render(row["messages"], tokenizer, row.get("tools"), template, tokenize=False, return_dict=False)
+                marks = reasoning_marks(text, said.ids, labels, tokenizer, tags, chat=True)
+            examples.add(said.ids, labels, max_length, marks)
         return examples
     end = tokenizer.eos_token or ""
     for chunk in _chunks(rows):
         prompts = encode([r["prompt"] for r in chunk], tokenizer)
         answers = [r["completion"] if r["completion"].endswith(end) else r["completion"] + end for r in chunk]
         wholes = encode([r["prompt"] + a for r, a in zip(chunk, answers, strict=True)], tokenizer)
-        for prompt, whole in zip(prompts, wholes, strict=True):
+        for row, said_last, prompt, whole in zip(chunk, answers, prompts, wholes, strict=True):
             start = common_prefix(prompt, whole)
-            examples.add(whole, [IGNORED] * start + whole[start:] if completion_only else whole, max_length)
+            labels = [IGNORED] * start + whole[start:] if completion_only else whole
+            marks = reasoning_marks(row["prompt"] + said_last, whole, labels, tokenizer, tags) if tags else None
+            examples.add(whole, labels, max_length, marks)
     return examples
 
 
@@ -130,8 +143,12 @@ def learned(
     """Rows as ids and labels; what was cut or dropped is told; raises Problem when nothing is left."""
     spec, file = run.spec, run.paths["dataset"].name
     assert isinstance(spec, SupervisedSpec)
-    only_last = spec.completion_only_loss and spec.last_answer_only
-    examples = supervised(rows, tokenizer, max_length, spec.completion_only_loss, file, only_last)
+    only_last, apart = spec.completion_only_loss and spec.last_answer_only, weighs(spec)
+    tags = apart.tags if apart else None
+    examples = supervised(rows, tokenizer, max_length, spec.completion_only_loss, file, last_only=only_last, tags=tags)
+    if tags and not any(map(any, examples.reasoning)):
+        said = f"no row has reasoning between {tags[0]} and {tags[1]}: all tokens weigh the same"
+        report.event("no_reasoning", said, level="warning")
     tell_losses(examples, max_length, len(rows), report, what)
     if not examples.input_ids:
         raise Problem(
@@ -141,7 +158,8 @@ def learned(
             file=file,
             max_length=max_length,
         )
-    return Dataset.from_dict({"input_ids": examples.input_ids, "labels": examples.labels})
+    columns: dict[str, Any] = {"input_ids": examples.input_ids, "labels": examples.labels}
+    return Dataset.from_dict(columns | ({"reasoning": examples.reasoning} if tags else {}))
 
 
 def tell_losses(examples: Examples, max_length: int, rows: int, report: Report, what: str) -> None:

@@ -64,9 +64,11 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
 
 
 def tokens_in(inputs: dict[str, Any]) -> torch.Tensor:
-    """Tokens of a batch; those of packed rows with their padding, which is little."""
-    mask = inputs.get("attention_mask")
-    return mask.sum() if mask is not None else torch.tensor(inputs["input_ids"].numel())
+    """Tokens of a batch without padding; where only positions tell, a text is counted by its second token, too."""
+    if "attention_mask" in inputs:
+        return inputs["attention_mask"].sum()
+    positions = inputs["position_ids"]
+    return (positions > 0).sum() + (positions == 1).sum()
 
 
 def language_model_trainer(
@@ -80,18 +82,19 @@ def language_model_trainer(
     adapter: LoraConfig | None = None,
     measured: Dataset | None = None,
     collator: Any = None,
+    kind: Any = None,
     **more: Any,
 ) -> SFTTrainer:
     """A trainer for rows with `input_ids` and `labels` of at most `max_length` tokens.
 
     `adapter` is put on the model; the loss on the rows of `measured` is reported, too. `collator` makes the batches of
-    packed rows. `more` goes to the SFTConfig.
+    packed rows, `kind` is a trainer with another loss. `more` goes to the SFTConfig.
     """
     ready = {"skip_prepare_dataset": True}
     arguments = SFTConfig(**training_arguments(run, spec), max_length=max_length, dataset_kwargs=ready, **more)
     logits = 4 * spec.batch_size * max_length * model.get_output_embeddings().weight.shape[0]
-    trainer = PlainLossTrainer if logits <= SMALL_LOGITS else PackedTrainer if collator else SFTTrainer
-    return trainer(
+    plain = PlainLossTrainer if logits <= SMALL_LOGITS else PackedTrainer if collator else SFTTrainer
+    return (kind or plain)(
         model=model,
         args=arguments,
         train_dataset=data,

@@ -48,9 +48,9 @@ class Collator:
             name: torch.tensor([list(row[name]) + [filler] * (most - len(row[name])) for row in rows])
             for name, filler in batch.items()
         }
-        # Padding is a text of its own behind the others.
-        positions = [[*parts, most - sum(parts)] for parts in lengths]
-        made["position_ids"] = torch.stack([torch.cat([torch.arange(n) for n in parts]) for parts in positions])
+        # Each token of padding is a text of its own behind the others.
+        parts = [[torch.arange(n) for n in row] + [torch.zeros(most - sum(row), dtype=torch.long)] for row in lengths]
+        made["position_ids"] = torch.stack([torch.cat(row) for row in parts])
         made["labels"][made["position_ids"] == 0] = IGNORED
         return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -16,8 +17,10 @@ from runners.engines.hf.generate import stop_at_end
 from runners.engines.hf.language_model import language_model_trainer
 from runners.engines.hf.model import context_length, load_start, load_tokenizer, save_model
 from runners.engines.hf.packing import Collator, need_apart, pack
+from runners.engines.hf.reasoning import weighs
 from runners.engines.hf.trainer import prepare, run_training
 from runners.engines.hf.validation import training_rows
+from runners.engines.hf.weighted_loss import WeightedTrainer
 from runners.job import Run
 from runners.report import Report
 
@@ -56,13 +59,16 @@ def supervised_trainer(
     data = learned(rows, tokenizer, max_length, run, report)
     if not checkpoint.numbered(run.checkpoints):
         show_loss(data[0], tokenizer, report)
-    kept_apart = None
+    apart = weighs(spec)
+    weighted: dict[str, Any] = {}
+    if apart:
+        kind = partial(WeightedTrainer, reasoning_weight=apart.reasoning_weight)
+        weighted = {"kind": kind, "remove_unused_columns": False}
     if spec.packing != "off":
         whole = len(data)
         data = pack(data, max_length, spec.packing)
         report.event("packed", f"{whole} rows became {len(data)} of at most {max_length} tokens")
         need_apart(model, data)
-        kept_apart = Collator(tokenizer.pad_token_id)
     return language_model_trainer(
         model,
         tokenizer,
@@ -72,8 +78,9 @@ def supervised_trainer(
         max_length,
         adapter=adapter,
         measured=learned(measured, tokenizer, max_length, run, report, "validation rows") if measured else None,
-        collator=kept_apart,
+        collator=Collator(tokenizer.pad_token_id) if weighted or spec.packing != "off" else None,
         neftune_noise_alpha=spec.neftune_alpha,
+        **weighted,
     )
 
 

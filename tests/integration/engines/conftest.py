@@ -36,6 +36,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for role, made in (("dpo", pairs), ("orpo", pairs), ("reward_model", pairs), ("kto", rated)):
         found[role] = folder / f"{role}.jsonl"
         found[role].write_text("".join(json.dumps(row) + "\n" for row in made))
+    found |= {"distill": found["digits"], "distill_on_policy": found["digits"]}
+    thought = [
+        {"prompt": f"{a}+{b}=", "completion": f"<think>{a} {b}</think>" * (a > 1) + f"#{a + b}"} for a, b in sums
+    ]
+    found["distill_reasoning"] = folder / "thought.jsonl"
+    found["distill_reasoning"].write_text("".join(json.dumps(row) + "\n" for row in thought))
     return found
 
 

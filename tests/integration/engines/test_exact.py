@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from platform_core.algorithms.registry import algorithm
 from platform_core.files import read_json
 from platform_core.metrics.reader import Event, Reader
 from runners.engines.hf import checkpoint
@@ -22,6 +23,7 @@ GRPO = {**TRAINING, "max_steps": 12, "batch_size": 8, "num_generations": 4, "max
 GRPO |= {"answer_extraction": "marker"}
 PREFERENCE = {**SUPERVISED, "max_steps": 12}
 DEEP = {"gradient_accumulation_steps": 2, "lr_scheduler": "cosine", "warmup_steps": 3, "logging_steps": 4}
+ON_POLICY = {**TRAINING, "max_steps": 10, "batch_size": 4, "max_completion_length": 5}
 MEASURED = {"validation_share": 0.2, "eval_every": 4}
 CASES = {
     "pretrain": ("pretrain", {**SUPERVISED, "start": "model", **DEEP, "dtype": "bfloat16"}),
@@ -41,6 +43,24 @@ CASES = {
             "validation_share": 0.2,
             "eval_every": 5,
         },
+    ),
+    "distilled answers": (
+        "distill",
+        {
+            **SUPERVISED,
+            **MEASURED,
+            "max_steps": 10,
+            "max_new_tokens": 6,
+            "temperature": 1.0,
+            "answer_batch_size": 8,
+            "keep_unfinished": True,
+        },
+    ),
+    "distilled on policy": ("distill_on_policy", {**ON_POLICY, **DEEP, "beta": 0.5, "student_share": 0.7}),
+    "distilled on policy to an adapter": ("distill_on_policy", {**ON_POLICY, **MEASURED, "tuning": "lora"}),
+    "distilled reasoning, packed": (
+        "distill_reasoning",
+        {**SUPERVISED, **DEEP, "max_steps": 10, "packing": "best_fit", "max_length": 48},
     ),
     "grpo an adapter, measured": ("grpo", {**GRPO, **MEASURED, "tuning": "lora", "kl_coef": 0.05, "early_stopping": 9}),
     "grpo": ("grpo", {**GRPO, **DEEP, "kl_coef": 0.05}),
@@ -92,14 +112,16 @@ def events(job: Job, kind: str) -> list[Event]:
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_two_pauses_and_a_crash_change_nothing(
-    case: str, tmp_path: Path, files: dict[str, Path], dropping: Path
+    case: str, tmp_path: Path, files: dict[str, Path], dropping: Path, taught: Path
 ) -> None:
     kind, spec = CASES[case]
-    data = files.get(kind, files["grpo"])
-    whole = make_job(tmp_path / "whole", kind, spec, model=dropping, dataset=data)
+    paths = {"model": dropping, "dataset": files.get(kind, files["grpo"])}
+    if "teacher" in algorithm(kind).spec.model_fields:
+        paths["teacher"] = taught
+    whole = make_job(tmp_path / "whole", kind, spec, **paths)
     assert forked(whole) == 0, whole.log
     steps = sorted(random.Random(case).sample(range(1, int(str(spec["max_steps"])) - 2, 3), 3))
-    job = make_job(tmp_path / "job", kind, spec, model=dropping, dataset=data)
+    job = make_job(tmp_path / "job", kind, spec, **paths)
     assert forked(job, ask_at(steps[0], signal.SIGUSR1)) == 0, job.log
     assert job.result["status"] == "paused"
     assert forked(job, at_step(steps[1], lambda: os.kill(os.getpid(), signal.SIGKILL))) == -signal.SIGKILL
