@@ -97,7 +97,7 @@ def add(blocks: Sequence[Block]) -> None:
     """The ways to add a function."""
     if len(blocks) >= MOST_FUNCTIONS:
         return
-    with st.popover(_("Add a function"), icon=":material/add:", key="add-function"):
+    with st.popover(_("Add a function"), icon=":material/add:", key="add-function"), st.container(gap=None):
         for one in kinds().values():
             st.button(
                 _(one.title), icon=f":material/{one.icon}:", help=_(one.summary), type="tertiary",

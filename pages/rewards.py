@@ -122,7 +122,7 @@ def save_box(current: Saved | None, saved: Saved, name: str) -> None:
     typed = name if own else st.text_input(
         _("Name"), key="reward.name", placeholder="my_reward", help=_("Letters, digits, dot, dash and underscore.")
     ).strip()  # fmt: skip
-    changed = current is not None and not same(current, saved)
+    changed = current is None or not same(current, saved)
     if own and not changed:
         said = st.session_state.get(SAVED)
         st.caption(_("Everything is saved.") if said is None else _("Saved {time}.", time=ago(now() - said)))

@@ -26,6 +26,9 @@ from platform_core.algorithms.registry import Algorithm, algorithms  # noqa: E40
 from platform_core.datasets.needs import NEEDS  # noqa: E402
 from platform_core.jobs.spec import JobSpec, Setting, setting_of  # noqa: E402
 from platform_core.jobs.states import NEXT, State  # noqa: E402
+from platform_core.rewards.kinds.registry import kinds  # noqa: E402
+from platform_core.rewards.presets import PRESETS  # noqa: E402
+from platform_core.rewards.spec import RewardSettings  # noqa: E402
 from platform_core.settings import VARIABLES, Variable  # noqa: E402
 
 FOLDER = Path("docs/reference")
@@ -71,6 +74,7 @@ def pages() -> dict[str, str]:
     return {
         "README.md": overview(),
         **kinds,
+        "rewards.md": rewards_page(),
         "cli.md": cli_page(),
         "states.md": states_page(),
         "settings.md": settings_page(),
@@ -80,7 +84,8 @@ def pages() -> dict[str, str]:
 def overview() -> str:
     """The list of all pages."""
     rows = [[f"[{k.title}]({k.name}.md)", f"`{verb(k)} {k.name}`", k.summary] for k in algorithms().values()]
-    more = "[The command line](cli.md) · [The states of a job](states.md) · [Settings](settings.md)\n"
+    more = "[Functions of rewards](rewards.md) · [The command line](cli.md) · [The states of a job](states.md) · "
+    more += "[Settings](settings.md)\n"
     return f"{MADE}# Reference\n\n## Kinds of job\n\n{markdown_table(['Kind', 'Command', 'What for'], rows)}\n{more}"
 
 
@@ -99,6 +104,23 @@ def kind_page(kind: Algorithm) -> str:
     parts.append(
         f"## JSON schema\n\n<details><summary>Of the settings</summary>\n\n```json\n{schema}\n```\n\n</details>\n"
     )
+    return "\n".join(parts)
+
+
+def rewards_page() -> str:
+    """The built-in rewards, and every kind of function with its settings."""
+    presets = [[f"`{name}`", preset.title, preset.summary] for name, preset in PRESETS.items()]
+    parts = [
+        f"{MADE}# Functions of rewards\n\nHow they are put together, tried and used: [Rewards](../rewards.md).\n",
+        f"## Built-in rewards\n\n{markdown_table(['Name', 'Title', 'What it gives'], presets)}",
+    ]
+    shared = ("For all functions", "", RewardSettings.model_fields)
+    each = [(f"`{k.name}`: {k.title}", k.summary, k.spec.model_fields) for k in kinds().values()]
+    for title, about, fields in (shared, *each):
+        lines = {name: row(name, setting_of(field, name), field) for name, field in fields.items()}
+        rows = [[f"`{name}`", *line[2:6], line[7]] for name, line in lines.items()]
+        head = ["Setting", "Type", "Unit", "Default", "Limits", "What it does"]
+        parts.append(f"## {title}\n\n{about}\n\n{markdown_table(head, rows)}".replace("\n\n\n\n", "\n\n"))
     return "\n".join(parts)
 
 

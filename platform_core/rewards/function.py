@@ -36,8 +36,8 @@ class RewardFunction(BaseModel):
         help="Lower values are raised to this. Empty: no limit.",
         group="Clip",
         advanced=True,
-        ge=-1e9,
-        le=1e9,
+        ge=-1_000_000,
+        le=1_000_000,
     )
     clip_high: float | None = setting(
         None,
@@ -45,8 +45,8 @@ class RewardFunction(BaseModel):
         help="Higher values are lowered to this. Empty: no limit.",
         group="Clip",
         advanced=True,
-        ge=-1e9,
-        le=1e9,
+        ge=-1_000_000,
+        le=1_000_000,
     )
 
     @model_validator(mode="after")

@@ -42,8 +42,8 @@ class RewardSettings(BaseModel):
         help="Lower rewards are raised to this. Empty: no limit.",
         group="Clip",
         advanced=True,
-        ge=-1e9,
-        le=1e9,
+        ge=-1_000_000,
+        le=1_000_000,
     )
     clip_high: float | None = setting(
         None,
@@ -51,8 +51,8 @@ class RewardSettings(BaseModel):
         help="Higher rewards are lowered to this. Empty: no limit.",
         group="Clip",
         advanced=True,
-        ge=-1e9,
-        le=1e9,
+        ge=-1_000_000,
+        le=1_000_000,
     )
 
     @model_validator(mode="after")
