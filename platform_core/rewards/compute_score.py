@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import atexit
+import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from platform_core.rewards.answer import Answer
 from platform_core.rewards.scorer import Scorer, open_scorer
 from platform_core.rewards.store import load
+
+_opening = Lock()
 
 
 def compute_score(
@@ -24,19 +28,21 @@ def compute_score(
 ) -> dict[str, float]:
     """`score` and the value of each function (`rewards/<function>`), as verl's reward managers take them.
 
-    `reward_path`: the folder of the reward; `extra_info` may hold `prompt`, `row` and `index`.
+    `reward_path`: the folder of the reward; `extra_info` may hold `prompt`, `number` (of the row, from 1) and `row` (its
+    fields as JSON).
     """
     extra = extra_info or {}
-    row = extra.get("row")
-    number = extra.get("index")
+    number = extra.get("number")
     answer = Answer(
         completion=solution_str,
         reference=ground_truth,
         prompt=str(extra.get("prompt") or ""),
-        row=row if isinstance(row, Mapping) else {},
-        number=number + 1 if isinstance(number, int) else None,
+        row=json.loads(extra.get("row") or "{}"),
+        number=int(number) if number is not None else None,
     )
-    score = _opened(reward_path).score([answer])[0]
+    with _opening:
+        scorer = _opened(reward_path)
+    score = scorer.score([answer])[0]
     return {"score": score.value, **{f"rewards/{part.name}": part.value or 0.0 for part in score.parts}}
 
 

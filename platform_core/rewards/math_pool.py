@@ -44,12 +44,14 @@ class MathPool:
     def compare(self, pairs: Sequence[tuple[str, str]], precision: int, seconds: float) -> list[Compared]:
         """Each (gold, answer): equal as mathematics? `precision`: decimals that count; `seconds` for each pair."""
         asked = list(dict.fromkeys((gold, answer, precision) for gold, answer in pairs))
-        if len(self._known) + len(asked) > REMEMBERED:
-            self._known.clear()
-        new = [key for key in asked if key not in self._known]
+        known = {key: self._known[key] for key in asked if key in self._known}
+        new = [key for key in asked if key not in known]
         found = self._pool.map(lambda worker, key: _compare(worker, key, seconds), new)
-        self._known.update(zip(new, found, strict=True))
-        return [self._known[gold, answer, precision] for gold, answer in pairs]
+        known |= zip(new, found, strict=True)
+        if len(self._known) + len(new) > REMEMBERED:
+            self._known = {}
+        self._known |= known
+        return [known[gold, answer, precision] for gold, answer in pairs]
 
     def __enter__(self) -> MathPool:
         try:

@@ -33,9 +33,7 @@ def test_from_the_menu_to_a_job(
     settled(page)
     page.keyboard.press("Escape")
     code = main.get_by_role("textbox", name="Your Python")
-    code.fill(
-        "def score(completion, reference, prompt, row):\n    return 0.5 * (len(completion) < 99), '<b>short</b>'\n"
-    )
+    code.fill(CODE)
     code.press("Control+Enter")
     settled(page)
     main.get_by_role("button", name="Try", exact=True).click()

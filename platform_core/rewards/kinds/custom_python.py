@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any, ClassVar, Literal
 
 from platform_core.errors import Problem, Text, text
@@ -48,11 +49,14 @@ def open_(function: CustomPython, resources: Resources) -> Judge:
     resources.stack.callback(worker.kill)
     check_loads(worker, function.function)
 
+    one_at_a_time = Lock()  # verl asks from several threads
+
     def judge(answers: Sequence[Answer]) -> list[Verdict]:
         asked = [arguments(answer) for answer in answers]
-        if function.takes == "batch":
-            return _batch(_call(worker, function, [asked]), len(answers))
-        return [_verdict(_call(worker, function, list(one.values()))) for one in asked]
+        with one_at_a_time:
+            if function.takes == "batch":
+                return _batch(_call(worker, function, [asked]), len(answers))
+            return [_verdict(_call(worker, function, list(one.values()))) for one in asked]
 
     return judge
 

@@ -128,10 +128,15 @@ def job_reward(run: Run, report: Report) -> Iterator[JobReward]:
     report.phase("trying the reward")
     models = reward_models(run, found)
     with open_scorer(found.reward, found.folder, models, workers=max(1, min(run.threads, 8))) as scorer:
-        if found.cases:
-            check_cases(found.name, scorer, found.cases)
-            report.event("reward_cases", f"the reward passes its {len(found.cases)} test cases")
+        try_cases(found, scorer, report)
         yield JobReward(scorer, report)
+
+
+def try_cases(found: Saved, scorer: Scorer, report: Report) -> None:
+    """Run a reward's test cases; raises Problem naming the first that fails."""
+    if found.cases:
+        check_cases(found.name, scorer, found.cases)
+        report.event("reward_cases", f"the reward passes its {len(found.cases)} test cases")
 
 
 def reward_models(run: Run, found: Saved) -> dict[str, ModelScorer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,18 @@ import pyarrow.parquet
 from platform_core.errors import Problem
 from runners.engines.hf.data import IGNORED, encode, need_chat_template
 
+EXTRA = [
+    ("index", pyarrow.int64()),
+    ("prompt", pyarrow.string()),
+    ("number", pyarrow.int64()),
+    ("row", pyarrow.string()),
+]
 PROMPTS = pyarrow.schema(
     [
         ("data_source", pyarrow.string()),
         ("prompt", pyarrow.list_(pyarrow.struct([("role", pyarrow.string()), ("content", pyarrow.string())]))),
         ("reward_model", pyarrow.struct([("style", pyarrow.string()), ("ground_truth", pyarrow.string())])),
-        ("extra_info", pyarrow.struct([("index", pyarrow.int64()), ("prompt", pyarrow.string())])),
+        ("extra_info", pyarrow.struct(EXTRA)),
     ]
 )
 
@@ -30,14 +37,21 @@ def write_examples(path: Path, input_ids: Sequence[Sequence[int]], labels: Seque
     pyarrow.parquet.write_table(pyarrow.table({"input_ids": ids, "loss_mask": mask}), path)
 
 
-def write_prompts(path: Path, rows: Sequence[dict[str, Any]], source: str) -> None:
-    """Reinforcement learning: prompts as messages, with the answer that the reward checks."""
+def write_prompts(path: Path, rows: Sequence[dict[str, Any]], source: str, whole: bool = False) -> None:
+    """Reinforcement learning: prompts as messages, with the answer that the reward checks; `whole`: all fields of the
+    rows, too, as JSON.
+    """
     written = [
         {
             "data_source": source,
             "prompt": as_messages(row["prompt"]),
             "reward_model": {"style": "rule", "ground_truth": row["answer"]},
-            "extra_info": {"index": at, "prompt": as_text(row["prompt"])},
+            "extra_info": {
+                "index": at,
+                "prompt": as_text(row["prompt"]),
+                "number": row["number"],
+                "row": json.dumps(row["row"], ensure_ascii=False, default=str) if whole else "",
+            },
         }
         for at, row in enumerate(rows)
     ]

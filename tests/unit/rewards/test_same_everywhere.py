@@ -73,7 +73,7 @@ def test_all_who_ask_get_the_same(home: Path, scorer: Scorer, asked: list[tuple[
         mean = sum(score.parts[at].value or 0.0 for score in direct) / len(direct)
         assert logged[f"rewards/{name}/mean"] == mean
     path = str(home / "rewards" / "mixed")
-    assert [compute_score("d", c, r, {"index": 0}, reward_path=path)["score"] for c, r in asked] == values
+    assert [compute_score("d", c, r, {"number": 1, "row": ""}, reward_path=path)["score"] for c, r in asked] == values
     alone = [scorer.score([Answer(c, r, "q")])[0].value for c, r in asked]
     assert alone == values
 
