@@ -257,9 +257,7 @@ def _told(job: Job, as_json: bool) -> bool:
     return True
 
 
-def _show_resolved(
-    chosen: Algorithm, name: str, spec: JobSpec, findings: list[Finding], as_json: bool
-) -> None:
+def _show_resolved(chosen: Algorithm, name: str, spec: JobSpec, findings: list[Finding], as_json: bool) -> None:
     settings, engine = spec.model_dump(mode="json"), engine_of(chosen, spec)
     run = preview(workspace(), chosen, spec) if isinstance(spec, EngineSpec) and engine == "verl" else None
     if as_json:

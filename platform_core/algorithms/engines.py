@@ -120,17 +120,6 @@ class VerlRolloutSpec(EngineSpec):
         recommended=(0.3, 0.8),
         shown_if=VERL,
     )
-    mini_batch_size: int | None = setting(
-        None,
-        title="Mini batch",
-        help="Prompts in one update. Empty: all prompts of a step, one update each pass.",
-        group="verl",
-        unit="prompts",
-        advanced=True,
-        ge=1,
-        le=1_000_000,
-        shown_if=VERL,
-    )
 
     @model_validator(mode="after")
     def nodes_have_a_cluster(self) -> VerlRolloutSpec:

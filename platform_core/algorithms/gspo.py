@@ -50,5 +50,6 @@ ALGORITHM = Algorithm(
     program="train",
     metrics=("reward", "reward_std", "completions/mean_length", "entropy", "clip_ratio/region_mean", "kl", "grad_norm"),
     dataset_format="grpo",
+    engines=("hf", "verl"),
     order=41,
 )

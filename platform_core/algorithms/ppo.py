@@ -172,5 +172,6 @@ ALGORITHM = Algorithm(
         "grad_norm",
     ),
     dataset_format="grpo",
+    engines=("hf", "verl"),
     order=43,
 )

@@ -47,5 +47,6 @@ ALGORITHM = Algorithm(
     program="train",
     metrics=("reward", "reward_std", "completions/mean_length", "entropy", "kl", "grad_norm"),
     dataset_format="grpo",
+    engines=("hf", "verl"),
     order=42,
 )

@@ -174,6 +174,8 @@ class RolloutSpec(VerlRolloutSpec):
             return self.max_steps
         # TRL leaves out the prompts that do not fill a last rollout.
         rollouts = self.trained_rows(rows) // (self.rollout // self.num_generations)
+        if self.engine == "verl":  # a step is a rollout with all updates on it, and only whole ones are taken
+            return max(1, int(self.epochs * rollouts))
         return math.ceil(self.epochs * rollouts * self.minibatches * self.num_iterations)
 
     @model_validator(mode="after")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import model_validator
 
 from platform_core.algorithms.registry import Algorithm
@@ -12,6 +14,7 @@ from platform_core.jobs.spec import cross_field, setting
 class SPOSpec(KLLossSpec):
     one_process = True
 
+    engine: Literal["hf"] = setting("hf", title="Engine", help="SPO runs on hf only.", labels={"hf": "hf"})
     num_generations: int = setting(
         1,
         title="Group size",

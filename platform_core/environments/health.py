@@ -16,9 +16,9 @@ from platform_core.errors import Text, text
 SECONDS = 60.0
 FRAME = ("pydantic", "psutil", "numpy", "pyarrow", "orjson", "zstandard", "PyYAML", "regex")
 """What our own part of a runner imports."""
-TORCH = ("torch", "transformers", "peft", "accelerate", "datasets", "safetensors")
+TORCH = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "safetensors")
 ENGINES: dict[str, tuple[str, ...]] = {
-    "hf": (*FRAME, *TORCH, "trl"),
+    "hf": (*FRAME, *TORCH),
     "verl": (*FRAME, *TORCH, "verl", "ray", "tensordict", "TransferQueue", "torchdata", "hydra-core", "cachetools"),
 }
 """Engine → the packages that it takes."""

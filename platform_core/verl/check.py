@@ -56,7 +56,8 @@ def preview(workspace: Workspace, chosen: Algorithm, spec: EngineSpec) -> Comman
     gpu = device_of(spec) == "cuda"
     setup = Setup(
         run=folder,
-        model=_model(workspace, spec),
+        model=_model(workspace, str(getattr(spec, "model", ""))),
+        critic=_model(workspace, named) if (named := getattr(spec, "critic_model", None)) else None,
         device="cuda" if gpu else "cpu",
         gpus_per_node=gpus_of(spec) if gpu else 1,
         validation=spec.validates,
@@ -78,8 +79,7 @@ def gpus_of(spec: EngineSpec) -> int:
     return spec.gpus or 1
 
 
-def _model(workspace: Workspace, spec: EngineSpec) -> Path:
-    named = str(getattr(spec, "model", ""))
+def _model(workspace: Workspace, named: str) -> Path:
     try:
         return model_path(workspace, named)
     except Problem:  # still to be made, or said beside the field

@@ -78,20 +78,46 @@ FIELDS: dict[str, Use] = {
     "ray_address": "rendered",
     "rollout_tensor_parallel": "rendered",
     "gpu_memory_utilization": "rendered",
-    "mini_batch_size": "rendered",
+    # of several processes on hf
+    "parallel": "refused",
+    "processes": "refused",
+    "offload": "refused",
     # SFT's
     "max_length": "rendered",
     "completion_only_loss": "runner",
+    "last_answer_only": "runner",
+    "chat_template": "runner",
+    "chat_template_text": "runner",
+    "packing": "refused",
+    "neftune_alpha": "refused",
     # of reinforcement learning
-    "answer_extraction": "rendered",
-    "answer_marker": "rendered",
+    "reward": "runner",
+    "answer_extraction": "runner",
+    "answer_marker": "runner",
     "num_generations": "rendered",
     "max_completion_length": "rendered",
     "temperature": "rendered",
+    "top_p": "rendered",
+    "mask_truncated": "refused",
+    "minibatches": "rendered",
+    "entropy_coef": "rendered",
     "kl_coef": "rendered",
     "num_iterations": "rendered",
     "clip_epsilon": "rendered",
+    "clip_epsilon_high": "rendered",
     "loss_type": "rendered",
+    "scale_rewards": "rendered",
+    "normalize_advantages": "refused",
+    # PPO's
+    "critic_learning_rate": "rendered",
+    "critic_model": "rendered",
+    "critic_warmup_steps": "rendered",
+    "gamma": "rendered",
+    "gae_lambda": "rendered",
+    "value_clip": "rendered",
+    "kl_estimator": "rendered",
+    # REINFORCE++'s
+    "baseline": "rendered",
 }
 
 SCHEDULES = ("linear", "constant", "constant_with_warmup", "cosine", "cosine_with_min_lr")
@@ -118,3 +144,15 @@ def refused(spec: Any) -> Iterator[tuple[str, Text]]:
         yield "dtype", text("Megatron computes in bfloat16; choose it, or another sharding.")
     if getattr(spec, "loss_type", "") == "bnpo":
         yield "loss_type", text("verl averages over the whole batch, not over parts of it; choose DAPO.")
+    if getattr(spec, "scaling", "") == "batch":
+        yield "scale_rewards", text("verl divides by the spread of the group or by nothing; choose one of them.")
+    group = getattr(spec, "num_generations", 1)
+    if spec.batch_size * spec.gradient_accumulation_steps % group:
+        yield (
+            "batch_size",
+            text(
+                "an update of verl takes whole groups: batch size × gradient accumulation must be a multiple of the "
+                "group size {group}.",
+                group=group,
+            ),
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from platform_core.algorithms.ppo import PPOSpec
 from platform_core.algorithms.rollout import RolloutSpec
 from platform_core.verl.common import adapter, attention, precision, resume, schedule
 from platform_core.verl.override import Override as O
@@ -20,8 +21,8 @@ ESTIMATORS = {
 }
 KL_IN_REWARD = ("ppo", "reinforce_pp", "remax", "rloo")
 """Kinds whose pull towards the start model is part of the reward; the others have it in the loss."""
-GSPO_CLIP = (3e-4, 4e-4)
-"""Clip range below and above 1 of a sequence's ratio (Zheng et al. 2025, section 5.1)."""
+KL_ESTIMATORS = {"k1": "kl", "k2": "mse", "k3": "low_var_kl"}
+NO_CLIP = 1e9
 PLAIN_TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 """A chat template that changes nothing: the model reads the dataset's text."""
 MOST_WORKERS = 8
@@ -43,7 +44,7 @@ def overrides(kind: str, spec: RolloutSpec, setup: Setup) -> list[O]:
         *_actor(kind, spec, setup, prompts),
         *_reference(kind, spec, setup),
         *_rollout(spec, setup, workers),
-        *(_critic(spec, setup) if kind == "ppo" else []),
+        *(_critic(spec, setup) if isinstance(spec, PPOSpec) else []),
         *_algorithm(kind, spec),
         *_reward(setup, workers),
         *_trainer(spec, setup),
@@ -51,8 +52,8 @@ def overrides(kind: str, spec: RolloutSpec, setup: Setup) -> list[O]:
 
 
 def prompts_of(spec: RolloutSpec, world: int) -> int:
-    """Prompts of one step: the completions that `world` GPUs take in one update, in groups."""
-    return spec.batch_size * spec.gradient_accumulation_steps * world // spec.num_generations
+    """Prompts of one step, a whole rollout: what `world` GPUs take in all updates on it, in groups."""
+    return spec.rollout * world // spec.num_generations
 
 
 def _data(spec: RolloutSpec, setup: Setup, prompts: int) -> list[O]:
@@ -68,20 +69,21 @@ def _data(spec: RolloutSpec, setup: Setup, prompts: int) -> list[O]:
 
 
 def _actor(kind: str, spec: RolloutSpec, setup: Setup, prompts: int) -> list[O]:
-    low, high = GSPO_CLIP if kind == "gspo" else (spec.clip_epsilon, spec.clip_epsilon)
+    low, high = spec.clip_epsilon, spec.clip_epsilon_high or spec.clip_epsilon
     in_loss = bool(spec.kl_coef) and kind not in KL_IN_REWARD
     return [
         *_sharding("actor_rollout_ref.actor", "fsdp_config", spec, setup),
         *schedule("actor_rollout_ref.actor.optim", spec, spec.learning_rate, setup),
-        O("actor_rollout_ref.actor.ppo_mini_batch_size", min(spec.mini_batch_size or prompts, prompts)),
+        O("actor_rollout_ref.actor.ppo_mini_batch_size", prompts // spec.minibatches),
         O("actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu", spec.batch_size),
         O("actor_rollout_ref.actor.ppo_epochs", spec.num_iterations),
-        O("actor_rollout_ref.actor.clip_ratio", spec.clip_epsilon),
+        O("actor_rollout_ref.actor.clip_ratio", low),
         O("actor_rollout_ref.actor.clip_ratio_low", low),
         O("actor_rollout_ref.actor.clip_ratio_high", high),
         *([O("actor_rollout_ref.actor.policy_loss.loss_mode", "gspo")] if kind == "gspo" else []),
         *_aggregation(kind, spec),
         O("actor_rollout_ref.actor.calculate_entropy", True),
+        O("actor_rollout_ref.actor.entropy_coeff", getattr(spec, "entropy_coef", 0.0)),
         O("actor_rollout_ref.actor.use_kl_loss", in_loss),
         *([O("actor_rollout_ref.actor.kl_loss_coef", spec.kl_coef)] if in_loss else []),
         O("actor_rollout_ref.actor.data_loader_seed", spec.seed),
@@ -152,36 +154,41 @@ def _rollout(spec: RolloutSpec, setup: Setup, workers: int) -> list[O]:
         O(f"{prefix}.tensor_model_parallel_size", spec.rollout_tensor_parallel),
         O(f"{prefix}.n", spec.num_generations),
         O(f"{prefix}.temperature", spec.temperature),
+        O(f"{prefix}.top_p", spec.top_p),
         O(f"{prefix}.seed", spec.seed),
         O(f"{prefix}.log_prob_micro_batch_size_per_gpu", spec.batch_size),
         O(f"{prefix}.agent.num_workers", workers),
     ]
 
 
-def _critic(spec: Any, setup: Setup) -> list[O]:
-    """PPO's value model: it starts from the same weights, or from the reward model's where the spec names one."""
-    rate = getattr(spec, "value_learning_rate", None) or spec.learning_rate
+def _critic(spec: PPOSpec, setup: Setup) -> list[O]:
+    """PPO's value model: it starts from the same weights, or from those that the spec names."""
     return [
-        O("critic.model.path", str(setup.model)),
+        O("critic.model.path", str(setup.critic or setup.model)),
         O("critic.model.enable_gradient_checkpointing", spec.gradient_checkpointing),
         *attention("critic.model", setup),
         *adapter("critic.model", spec),
         *_sharding("critic", "fsdp", spec, setup),
-        *schedule("critic.optim", spec, rate, setup),
+        *schedule("critic.optim", spec, spec.critic_learning_rate, setup),
         O("critic.ppo_micro_batch_size_per_gpu", spec.batch_size),
+        O("critic.cliprange_value", NO_CLIP if spec.value_clip is None else spec.value_clip),
         O("critic.data_loader_seed", spec.seed),
+        O("trainer.critic_warmup", spec.critic_warmup_steps),
+        O("algorithm.gamma", spec.gamma),
+        O("algorithm.lam", spec.gae_lambda),
     ]
 
 
 def _algorithm(kind: str, spec: Any) -> list[O]:
-    found = [O("algorithm.adv_estimator", ESTIMATORS[kind])]
+    with_group = getattr(spec, "baseline", "batch") == "group"
+    found = [O("algorithm.adv_estimator", ESTIMATORS[kind] + ("_baseline" if with_group else ""))]
     if kind == "grpo":
-        # Liu et al. 2025: dividing by the group's spread favours prompts that are too easy or too hard.
-        found.append(O("algorithm.norm_adv_by_std_in_grpo", spec.loss_type != "dr_grpo"))
+        found.append(O("algorithm.norm_adv_by_std_in_grpo", spec.scaling == "group"))
     in_reward = bool(spec.kl_coef) and kind in KL_IN_REWARD
     found.append(O("algorithm.use_kl_in_reward", in_reward))
     if in_reward:
         found.append(O("algorithm.kl_ctrl.kl_coef", spec.kl_coef))
+        found.append(O("algorithm.kl_penalty", KL_ESTIMATORS[getattr(spec, "kl_estimator", "k1")]))
     return found
 
 
@@ -194,7 +201,7 @@ def _reward(setup: Setup, workers: int) -> list[O]:
         *found,
         O(f"{prefix}.path", setup.reward.path),
         O(f"{prefix}.name", setup.reward.name),
-        *(O(f"{prefix}.reward_kwargs.{name}", value, adds=True) for name, value in setup.reward.arguments.items()),
+        *([O(f"{prefix}.reward_kwargs", dict(setup.reward.arguments), adds=True)] if setup.reward.arguments else []),
     ]
 
 

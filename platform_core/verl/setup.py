@@ -33,6 +33,7 @@ class Setup:
 
     run: Path
     model: Path
+    critic: Path | None = None
     device: Literal["cpu", "cuda"] = "cuda"
     gpus_per_node: int = 1
     total_steps: int | Later = STEPS

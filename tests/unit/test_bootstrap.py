@@ -58,7 +58,9 @@ def test_a_finished_set_up_is_ready(root: Path) -> None:
     assert not bootstrap.is_ready(root, tests=False, version=None, verl=True)
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-verl.txt", "constraints.txt"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-dev.txt", "requirements-verl.txt", "constraints.txt"]
+)
 def test_a_changed_pin_asks_for_a_set_up(root: Path, name: str) -> None:
     (root / name).write_text("torch==2.14.0\n")
     assert not bootstrap.is_ready(root, tests=False, version=None)

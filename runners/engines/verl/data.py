@@ -11,20 +11,16 @@ import pyarrow
 import pyarrow.parquet
 
 from platform_core.errors import Problem
-from runners.engines.hf.data import IGNORED, encode, need_chat_template
+from runners.engines.hf.conversation import IGNORED
+from runners.engines.hf.data import encode, need_chat_template
 
-EXTRA = [
-    ("index", pyarrow.int64()),
-    ("prompt", pyarrow.string()),
-    ("number", pyarrow.int64()),
-    ("row", pyarrow.string()),
-]
+EXTRA = [("number", pyarrow.int64()), ("prompt", pyarrow.string()), ("row", pyarrow.string())]
 PROMPTS = pyarrow.schema(
     [
         ("data_source", pyarrow.string()),
         ("prompt", pyarrow.list_(pyarrow.struct([("role", pyarrow.string()), ("content", pyarrow.string())]))),
         ("reward_model", pyarrow.struct([("style", pyarrow.string()), ("ground_truth", pyarrow.string())])),
-        ("extra_info", pyarrow.struct(EXTRA)),
+        ("extra_info", pyarrow.struct([("index", pyarrow.int64()), *EXTRA])),
     ]
 )
 
@@ -38,9 +34,7 @@ def write_examples(path: Path, input_ids: Sequence[Sequence[int]], labels: Seque
 
 
 def write_prompts(path: Path, rows: Sequence[dict[str, Any]], source: str, whole: bool = False) -> None:
-    """Reinforcement learning: prompts as messages, with the answer that the reward checks; `whole`: all fields of the
-    rows, too, as JSON.
-    """
+    """Reinforcement learning: prompts as messages, with the answer that the reward checks; `whole`: and the row."""
     written = [
         {
             "data_source": source,
@@ -48,9 +42,9 @@ def write_prompts(path: Path, rows: Sequence[dict[str, Any]], source: str, whole
             "reward_model": {"style": "rule", "ground_truth": row["answer"]},
             "extra_info": {
                 "index": at,
+                "number": row.get("number"),
                 "prompt": as_text(row["prompt"]),
-                "number": row["number"],
-                "row": json.dumps(row["row"], ensure_ascii=False, default=str) if whole else "",
+                "row": json.dumps(row.get("row"), ensure_ascii=False, default=str) if whole else None,
             },
         }
         for at, row in enumerate(rows)

@@ -12,14 +12,14 @@ from platform_core.algorithms.engines import EngineSpec
 from platform_core.errors import Problem
 from platform_core.files import read_json, write_json
 from runners.engines.hf import adapter
-from runners.engines.hf.model import load_model, load_tokenizer, save_model
+from runners.engines.hf.model import load_model, save_model
 from runners.job import Run
 from runners.report import Report
 
 ADAPTER = "lora_adapter"
 
 
-def save_output(run: Run, report: Report, checkpoint: Path) -> int:
+def save_output(run: Run, report: Report, checkpoint: Path, tokenizer: Any) -> int:
     """Merge the shards of a whole checkpoint, and write model or adapter with tokenizer and lineage; its parameters."""
     spec = run.spec
     assert isinstance(spec, EngineSpec)
@@ -27,7 +27,6 @@ def save_output(run: Run, report: Report, checkpoint: Path) -> int:
     shards = checkpoint / "actor" if (checkpoint / "actor").is_dir() else checkpoint
     merged = run.folder / f".merged.{run.attempt}.part"
     merge(shards, merged, "megatron" if spec.strategy == "megatron" else "fsdp")
-    tokenizer = load_tokenizer(run.paths["model"])
     model: Any
     if spec.tuning == "lora":
         correct_adapter(merged / ADAPTER, spec)

@@ -7,23 +7,15 @@ from pathlib import Path
 
 from platform_core.algorithms.rollout import RolloutSpec
 from platform_core.errors import Problem
-from platform_core.rewards.presets import EXACT_MATCH
-from platform_core.rewards.scorer import open_scorer
-from platform_core.rewards.spec import models_of
-from platform_core.rewards.store import Saved, save
 from platform_core.verl.rl import prompts_of
-from platform_core.verl.setup import Reward
 from runners.engines.hf.model import load_tokenizer
-from runners.engines.hf.rewards import saved_reward, try_cases
 from runners.engines.hf.validation import training_rows
 from runners.engines.verl.data import is_plain, longest_prompt, write_prompts
 from runners.engines.verl.model import context_length
+from runners.engines.verl.reward import prepare_reward
 from runners.engines.verl.training import begin, run_verl
 from runners.job import Run
 from runners.report import Report
-
-REWARD = "pkg://runners.engines.verl.reward"
-SAVED_REWARD = "pkg://platform_core.rewards.compute_score"
 
 
 def train(run: Run, report: Report) -> dict[str, object]:
@@ -33,9 +25,8 @@ def train(run: Run, report: Report) -> dict[str, object]:
     setup = begin(run)
     tokenizer = load_tokenizer(setup.model)
     file = run.paths["dataset"].name
-    found = saved_reward(run)
-    reward = reward_for_verl(run, report, found)
-    rows, measured = training_rows(run, "grpo", report, found.reward.columns)
+    saved, reward = prepare_reward(run, report, setup.run)
+    rows, measured = training_rows(run, "grpo", report, saved.reward.columns)
     prompts = prompts_of(spec, setup.gpus_per_node * spec.nodes)
     batches = len(rows) // prompts
     if not batches:
@@ -46,10 +37,9 @@ def train(run: Run, report: Report) -> dict[str, object]:
             rows=len(rows),
             prompts=prompts,
         )
-    whole = found.reward.needs_row
-    write_prompts(Path(setup.train_file), rows, file, whole)
+    write_prompts(Path(setup.train_file), rows, file, saved.reward.needs_row)
     if measured:
-        write_prompts(Path(setup.validation_file), measured, file, whole)
+        write_prompts(Path(setup.validation_file), measured, file, saved.reward.needs_row)
     report.phase("tokenizing")
     longest = longest_prompt([*rows, *measured], tokenizer, file)
     setup = dataclasses.replace(
@@ -57,35 +47,12 @@ def train(run: Run, report: Report) -> dict[str, object]:
         prompt_length=longest,
         plain=is_plain(rows, file),
         validation=bool(measured),
+        critic=run.paths.get("critic_model"),
         reward=reward,
     )
     check_room(longest, spec.max_completion_length, context_length(setup.model))
     total = spec.max_steps or max(1, int(spec.epochs * batches))
-    return run_verl(run, report, setup, batches, total)
-
-
-def reward_for_verl(run: Run, report: Report, found: Saved) -> Reward:
-    """The reward as verl calls it, tried on its test cases first; a built-in one is written into the job's folder.
-
-    Raises Problem when a case fails, and for a reward model, which the engine hf alone loads.
-    """
-    spec = run.spec
-    assert isinstance(spec, RolloutSpec)
-    if found.name == EXACT_MATCH:
-        return Reward(REWARD, "compute_score", {"how": spec.answer_extraction, "marker": spec.answer_marker})
-    if models_of(found.reward):
-        raise Problem(
-            "The reward “{name}” asks a reward model, which verl does not load here: choose the engine hf.",
-            fields=("reward", "engine"),
-            name=found.name,
-        )
-    with open_scorer(found.reward, found.folder) as scorer:
-        try_cases(found, scorer, report)
-    folder = found.folder
-    if folder is None:
-        folder = run.folder / "reward" / found.name
-        save(folder, found.reward, None, [])
-    return Reward(SAVED_REWARD, "compute_score", {"reward_path": str(folder)})
+    return run_verl(run, report, setup, batches, total, tokenizer)
 
 
 def check_room(longest: int, answer: int, context: int | None) -> None:

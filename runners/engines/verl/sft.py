@@ -7,6 +7,7 @@ from pathlib import Path
 
 from platform_core.algorithms.sft import SFTSpec
 from platform_core.errors import Problem
+from runners.engines.hf.conversation import use_template
 from runners.engines.hf.data import learned
 from runners.engines.hf.model import load_tokenizer
 from runners.engines.hf.validation import training_rows
@@ -23,6 +24,7 @@ def train(run: Run, report: Report) -> dict[str, object]:
     assert isinstance(spec, SFTSpec)
     setup = begin(run)
     tokenizer = load_tokenizer(setup.model)
+    use_template(tokenizer, spec)
     rows, measured = training_rows(run, "sft", report)
     report.phase("tokenizing")
     length = min(spec.max_length, context_length(setup.model) or spec.max_length)
@@ -51,4 +53,4 @@ def train(run: Run, report: Report) -> dict[str, object]:
         write_examples(Path(setup.validation_file), held["input_ids"], held["labels"])
         setup = dataclasses.replace(setup, validation=True)
     total = spec.max_steps or max(1, int(spec.epochs * batches))
-    return run_verl(run, report, setup, batches, total)
+    return run_verl(run, report, setup, batches, total, tokenizer)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from platform_core.algorithms.engines import EngineSpec
 from platform_core.errors import Problem
@@ -43,8 +45,16 @@ def begin(run: Run) -> Setup:
         model=run.paths["model"],
         device="cuda" if device == "cuda" else "cpu",
         gpus_per_node=gpus_here() if device == "cuda" else 1,
-        ray_folder=f"/tmp/lathe-ray-{run.id}.{run.attempt}",
+        ray_folder=ray_folder(run),
     )
+
+
+def ray_folder(run: Run) -> str:
+    """Where Ray of this attempt keeps its sockets: a short path, for Unix allows 107 characters; earlier ones go."""
+    name = f"lathe-ray-{hashlib.sha256(str(run.folder).encode()).hexdigest()[:12]}"
+    for old in Path("/tmp").glob(f"{name}.*"):
+        shutil.rmtree(old, ignore_errors=True)
+    return f"/tmp/{name}.{run.attempt}"
 
 
 def gpus_here() -> int:
@@ -54,8 +64,8 @@ def gpus_here() -> int:
     return max(1, torch.cuda.device_count())
 
 
-def run_verl(run: Run, report: Report, setup: Setup, batches: int, total: int) -> dict[str, object]:
-    """Train `total` steps, `batches` of them an epoch, and leave the model; the last numbers.
+def run_verl(run: Run, report: Report, setup: Setup, batches: int, total: int, tokenizer: Any) -> dict[str, object]:
+    """Train `total` steps, `batches` of them an epoch, and leave the model with its tokenizer; the last numbers.
 
     Raises Stopped after a wish (its checkpoint is whole), Problem when verl fails or ends early.
     """
@@ -88,7 +98,7 @@ def run_verl(run: Run, report: Report, setup: Setup, batches: int, total: int) -
                 step=follower.step,
                 total=total,
             )
-    parameters = save_output(run, report, last_checkpoint(run, report, follower))
+    parameters = save_output(run, report, last_checkpoint(run, report, follower), tokenizer)
     clear(setup)
     return {**follower.told(), "steps": total, "parameters": parameters}
 

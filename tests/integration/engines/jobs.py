@@ -61,7 +61,7 @@ def make_job(folder: Path, kind: str, spec: dict[str, object], **paths: Path) ->
     resolved = algorithm(kind).spec.model_validate(spec | {name: str(path) for name, path in paths.items()})
     attempt = folder / "attempts" / "1"
     attempt.mkdir(parents=True)
-    run = {"id": "0" * 12, "kind": kind, "engine": "hf", "attempt": 1, "threads": 1}
+    run = {"id": "0" * 12, "kind": kind, "engine": spec.get("engine", "hf"), "attempt": 1, "threads": 1}
     run |= {"spec": resolved.model_dump(mode="json"), "paths": {name: str(path) for name, path in paths.items()}}
     (attempt / "run.json").write_text(json.dumps(run))
     return Job(folder, kind)
