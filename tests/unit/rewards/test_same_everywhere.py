@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from app.cli import main
 from platform_core.rewards import service
 from platform_core.rewards.answer import Answer
-from platform_core.rewards.compute_score import compute_score
 from platform_core.rewards.scorer import Scorer, open_scorer
 from platform_core.rewards.spec import Reward
+from platform_core.rewards.store import keep
 from runners.engines.hf.rewards import JobReward
+from runners.engines.verl.reward import compute_score
 
 FUNCTIONS: list[dict[str, Any]] = [
     {"kind": "exact_match", "weight": 0.5},
@@ -50,6 +51,7 @@ class Quiet:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     service.save(folder, "mixed", Reward.model_validate({"functions": FUNCTIONS, "clip_low": -1, "clip_high": 1}))
+    keep(folder / "rewards" / "mixed", folder / "attempt" / "reward")
     return folder
 
 
@@ -72,8 +74,8 @@ def test_all_who_ask_get_the_same(home: Path, scorer: Scorer, asked: list[tuple[
     for at, name in enumerate(scorer.names):
         mean = sum(score.parts[at].value or 0.0 for score in direct) / len(direct)
         assert logged[f"rewards/{name}/mean"] == mean
-    path = str(home / "rewards" / "mixed")
-    assert [compute_score("d", c, r, {"number": 1, "row": ""}, reward_path=path)["score"] for c, r in asked] == values
+    by_verl = [compute_score("d", c, r, {"number": 1, "row": None}, folder=str(home / "attempt")) for c, r in asked]
+    assert [said["score"] for said in by_verl] == values
     alone = [scorer.score([Answer(c, r, "q")])[0].value for c, r in asked]
     assert alone == values
 
