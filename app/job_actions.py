@@ -91,7 +91,8 @@ def stop_button(workspace: Workspace, chosen: Sequence[Job]) -> None:
 
 def evaluate_button(job: Job) -> None:
     """Open the form that judges what a training made: what people want next."""
-    if trains(job) and st.button(_("Evaluate it"), icon=":material/fact_check:", type="primary", key="act.evaluate"):
+    makes_writer = trains(job) and algorithms()[job.kind].makes == "model"
+    if makes_writer and st.button(_("Evaluate it"), icon=":material/fact_check:", type="primary", key="act.evaluate"):
         go("new-job", kind="evaluate", model=f"job:{job.id}")
 
 

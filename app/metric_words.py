@@ -7,10 +7,16 @@ from collections.abc import Iterable, Sequence
 from app.words import say
 from platform_core.algorithms.registry import algorithms
 from platform_core.errors import text
-from platform_core.metrics.meanings import MEANINGS
+from platform_core.metrics.meanings import MEANINGS, MEASURED
 from platform_core.metrics.meanings import title as meaning_title
 
-FAMILIES = {"Main": text("Main"), "Speed": text("Speed"), "Other": text("Other"), "All": text("All")}
+FAMILIES = {
+    "Main": text("Main"),
+    "Validation": text("Validation"),
+    "Speed": text("Speed"),
+    "Other": text("Other"),
+    "All": text("All"),
+}
 SPEED = ("tokens_per_second", "samples_per_second", "step_time", "num_tokens", "epoch")
 
 
@@ -21,13 +27,13 @@ def title(metric: str) -> str:
 
 def hint(metric: str) -> str:
     """Its own name, and what it means where that is known."""
-    meaning = MEANINGS.get(metric)
+    meaning = MEANINGS.get(metric.removeprefix(MEASURED))
     return metric if meaning is None else f"{metric}: {say(meaning.hint)}"
 
 
 def unit(metric: str) -> str:
     """The unit of a metric; empty where it has none."""
-    meaning = MEANINGS.get(metric)
+    meaning = MEANINGS.get(metric.removeprefix(MEASURED))
     return meaning.unit if meaning is not None else ""
 
 
@@ -39,12 +45,13 @@ def main_metrics(kind: str, names: Iterable[str]) -> list[str]:
 
 
 def families(kind: str, names: Sequence[str]) -> dict[str, list[str]]:
-    """Metrics by family: what matters for the kind, then one family for each prefix, speed, and the rest."""
+    """Metrics by family: what matters for the kind, then validation, one family for each prefix, speed, the rest."""
     main = main_metrics(kind, names)
     found = {"Main": main}
     for name in (name for name in names if name not in main):
         prefix, slash, _rest = name.partition("/")
-        found.setdefault(prefix if slash and prefix else "Speed" if name in SPEED else "Other", []).append(name)
+        family = prefix if slash and prefix else "Speed" if name in SPEED else "Other"
+        found.setdefault("Validation" if name.startswith(MEASURED) else family, []).append(name)
     made = {family: metrics for family, metrics in found.items() if metrics}
     return {**made, "All": list(names)} if len(made) > 1 else made
 

@@ -85,7 +85,7 @@ def reward_choice(info: RewardInfo) -> Choice:
 
 def coming(workspace: Workspace, role: str) -> list[Choice]:
     """Outputs that are still being made; a job that uses one waits for it."""
-    kinds = [a.name for a in algorithms().values() if a.role == role]
+    kinds = [a.name for a in algorithms().values() if a.role == role and a.makes == "model"]
     found = jobs.list_jobs(workspace, states=[*ACTIVE, *WAITING], kinds=kinds)
     return [Choice(f"job:{j.id}", _("{name} · when it has finished", name=j.name), fits=False) for j in found]
 

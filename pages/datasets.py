@@ -234,9 +234,12 @@ def uses(name: str, report: Report) -> None:
         if st.button(label, icon=":material/file_copy:", type="tertiary", key=f"copy.{family}"):
             with guarded(), st.spinner(_("Copying…"), show_time=True):
                 settle([datasets.make_copy(workspace().home, name, family).name])
+    others: dict[str, list[str]] = {}
     for kind in (a for a in kinds if a not in good and a.dataset_format not in copies):
-        need = NEEDS[kind.dataset_format or ""]
-        st.caption(_("{kind} needs {takes}.", kind=_(kind.title), takes=_(need.takes)))
+        others.setdefault(NEEDS[kind.dataset_format or ""].takes, []).append(_(kind.title))
+    for takes, titles in others.items():
+        rows_needed = _(takes)  # words: formats
+        st.caption(_("Other rows are needed by {kinds}: {takes}.", kinds=", ".join(titles), takes=rows_needed))
 
 
 def confirm(name: str) -> None:

@@ -69,4 +69,5 @@ ALGORITHM = Algorithm(
     metrics=("accuracy", "margin", "loss", "mean_reward", "grad_norm", "learning_rate"),
     dataset_format="reward_model",
     order=56,
+    makes="reward_model",
 )

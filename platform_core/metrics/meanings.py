@@ -16,6 +16,8 @@ class Meaning:
     unit: str = ""
 
 
+MEASURED = "eval_"
+"""Begins the names of what is measured on validation rows."""
 MEANINGS: dict[str, Meaning] = {
     "loss": Meaning(text("Loss"), text("What the training makes small: cross-entropy a token, or a policy loss.")),
     "grad_norm": Meaning(text("Gradient norm"), text("Length of the gradient before clipping; spikes mean trouble.")),
@@ -82,5 +84,7 @@ MEANINGS: dict[str, Meaning] = {
 
 def title(metric: str) -> Text | str:
     """What a metric is called, to be said in any language."""
+    if metric.startswith(MEASURED):
+        return text("{metric}, validation", metric=title(metric.removeprefix(MEASURED)))
     meaning = MEANINGS.get(metric)
     return metric if meaning is None else meaning.title
