@@ -19,8 +19,8 @@ class Algorithm:
     """A kind of job: what it is for, what can be set, what it needs and what to look at while it runs.
 
     `program` is the module in `runners/programs` that runs it; `dataset_format` a family of
-    `platform_core.datasets.needs.NEEDS`; `metrics` the names to draw first, the first one is the sparkline; `makes` what
-    its output is, as the library of models calls it.
+    `platform_core.datasets.needs.NEEDS`; `metrics` the names to draw first, the first one is the sparkline; `makes`
+    what its output is, as the library of models calls it.
     """
 
     name: str
