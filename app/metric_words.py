@@ -52,6 +52,8 @@ def families(kind: str, names: Sequence[str]) -> dict[str, list[str]]:
         prefix, slash, _rest = name.partition("/")
         family = prefix if slash and prefix else "Speed" if name in SPEED else "Other"
         found.setdefault("Validation" if name.startswith(MEASURED) else family, []).append(name)
+    order = {f"{MEASURED}{name}": at for at, name in enumerate(main)}
+    found.get("Validation", []).sort(key=lambda name: order.get(name, len(order)))
     made = {family: metrics for family, metrics in found.items() if metrics}
     return {**made, "All": list(names)} if len(made) > 1 else made
 

@@ -91,7 +91,7 @@ def entry(model: ModelInfo) -> None:
 
 def short_facts(model: ModelInfo) -> list[str]:
     """The facts that tell models apart, on one line."""
-    facts = [family(model)]
+    facts = [*([kind_word(model.kind)] if model.kind == "reward_model" else []), family(model)]
     if model.parameters:
         facts += [_("{n} parameters", n=count_text(model.parameters)), types(model)]
     elif model.kind == "tokenizer" and (size := vocabulary_size(model.path)):
@@ -116,7 +116,7 @@ def detail(ref: str) -> None:
     model = next((m for m in list_models(workspace()) if m.ref == ref), None)
     if model is None:
         raise Problem("There is no model “{ref}” in the library: it was renamed or deleted, or its job was.", ref=ref)
-    line = " · ".join([kind_word(model.kind), *short_facts(model)])
+    line = " · ".join(dict.fromkeys([kind_word(model.kind), *short_facts(model)]))
     with header(model.name, plain(line)):
         if st.button(_("All models"), icon=":material/arrow_back:", key="all-models"):
             go("models")
