@@ -82,11 +82,12 @@ def training_peak(
     trained: int | None = None,
     weight: float = 4.0,
     moments: float = 8.0,
+    critic: bool = False,
 ) -> float:
     """Bytes at the worst moment of a training step with `tokens` in a forward pass; `reference`: a second model.
 
     `trained` of the parameters learn (None: all) with `moments` bytes each in the optimizer; `weight`: bytes of a
-    weight.
+    weight. `critic`: a second model of that size learns, all of it.
     """
     learns = shape.parameters if trained is None else trained
     weights = weight * shape.parameters + (0 if trained is None else 4 * trained)
@@ -95,7 +96,7 @@ def training_peak(
     kept = 2 * wide * shape.hidden * shape.layers + layer if checkpointing else layer * shape.layers
     loss = weights + moments * learns + tokens * (kept + 14 * shape.vocabulary)
     step = weights + (8 + moments) * learns
-    return max(step, loss) + (weights if reference and trained is None else 0)
+    return max(step, loss) + (weights if reference and trained is None else 0) + (16 * shape.parameters * critic)
 
 
 def adapter_parameters(shape: Shape, rank: int) -> int:
@@ -138,7 +139,7 @@ def _peak(workspace: Workspace, chosen: Algorithm, spec: JobSpec) -> float:
 def _learning(shape: Shape, spec: JobSpec) -> dict[str, Any]:
     if not isinstance(spec, AdapterSpec):
         return {}
-    found: dict[str, Any] = {"moments": MOMENTS[spec.optimizer]}
+    found: dict[str, Any] = {"moments": MOMENTS[spec.optimizer], "critic": hasattr(spec, "critic_learning_rate")}
     if spec.tuning != "full":
         found["trained"] = adapter_parameters(shape, spec.lora_rank)
     if spec.tuning == "qlora":

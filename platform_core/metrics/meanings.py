@@ -57,6 +57,31 @@ MEANINGS: dict[str, Meaning] = {
     "accuracy": Meaning(text("Pairs ranked right"), text("Share of pairs whose chosen answer scores higher.")),
     "margin": Meaning(text("Score margin"), text("Mean score of chosen answers less that of rejected ones.")),
     "mean_reward": Meaning(text("Mean score"), text("Mean score of all answers of a batch.")),
+    "value/loss": Meaning(
+        text("Critic's loss"), text("Half the squared error of the critic's values against the returns.")
+    ),
+    "value/explained_variance": Meaning(
+        text("Explained variance"),
+        text("Share of the returns' variance that the critic foresees: 1 is perfect, below 0 it misleads."),
+    ),
+    "value/mean": Meaning(text("Critic's value"), text("Reward that the critic expects, the mean over tokens.")),
+    "value/grad_norm": Meaning(text("Critic's gradient norm"), text("Before clipping; spikes mean trouble.")),
+    "tracker/baseline": Meaning(
+        text("Expected reward"), text("What the tracker expected of the prompts of this rollout: the baseline.")
+    ),
+    "tracker/abs_error": Meaning(
+        text("Surprise"), text("Mean distance between a reward and what the tracker expected of its prompt.")
+    ),
+    "tracker/rho": Meaning(
+        text("Memory kept"), text("What the past of the prompts was multiplied by when they came again.")
+    ),
+    "tracker/kl": Meaning(
+        text("KL since the last visit"), text("How far the policy has moved since it last answered the same prompts.")
+    ),
+    "tracker/seen": Meaning(text("Prompts seen"), text("Share of the dataset's prompts that were answered so far.")),
+    "clip_ratio/region_mean": Meaning(
+        text("Clipped"), text("Share of tokens (GSPO and RLOO: of answers) whose update the clip range holds back.")
+    ),
     "completions/mean_length": Meaning(text("Completion length"), text("Mean tokens of a completion."), "tokens"),
     "completions/clipped_ratio": Meaning(
         text("Cut completions"), text("Share of completions that reached the length limit.")
