@@ -38,9 +38,14 @@ run: ## Serve the web page (HOST=127.0.0.1 PORT=8501 PLATFORM_HOME=./workspace)
 	$(bootstrap)
 	@.venv/bin/lathe serve --host $(HOST) --port $(PORT)
 
+# Tests that start nothing but one computing process share the cores; those of kills, queues and pages have them alone.
+BESIDE := tests/unit tests/integration/engines
+
 test: ## Run every test; installs what the tests need first
 	$(bootstrap) --with tests
-	@$(PY) -m pytest --durations=15
+	@failed=0; \
+	  $(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal --durations=15 $(BESIDE) || failed=1; \
+	  $(PY) -m pytest --durations=15 $(addprefix --ignore=,$(BESIDE)) || failed=1; exit $$failed
 
 test-fast: ## Run the quick tests that need no other process (under a minute)
 	$(bootstrap) --with python-tests

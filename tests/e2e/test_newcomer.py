@@ -1,6 +1,6 @@
 """The first visit: empty workspace, one click on the demo, curves that move, a killed web server, the result.
 
-Afterwards the command line runs the same seed in another workspace: the models are the same, bit for bit.
+Meanwhile the command line runs the same seed in another workspace: the models are the same, bit for bit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from platform_core.demo import service as demo
-from platform_core.jobs import supervision
 from platform_core.workspace.service import open_workspace
 from tests.e2e.conftest import ROOT, Server, end_jobs, serve
 
@@ -40,6 +39,13 @@ def fresh(tmp_path: Path) -> Iterator[Server]:
         ["pgrep", "-f", str(server.home)], capture_output=True, text=True, check=False
     ).stdout.split():
         os.kill(int(line), signal.SIGKILL)
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Path]:
+    """A workspace for the command line; what it started there is ended."""
+    yield tmp_path / "other"
+    end_jobs(tmp_path / "other")
 
 
 def kill_web_server(server: Server) -> None:
@@ -71,7 +77,9 @@ def models(home: Path) -> dict[str, str]:
 
 
 @pytest.mark.timeout(1200)
-def test_the_demo_from_an_empty_home_to_the_result(browser: Browser, fresh: Server, tmp_path: Path) -> None:
+def test_the_demo_from_an_empty_home_to_the_result(
+    browser: Browser, fresh: Server, other: Path, tmp_path: Path
+) -> None:
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.set_default_timeout(30_000)
     page.goto(fresh.url)
@@ -88,6 +96,11 @@ def test_the_demo_from_an_empty_home_to_the_result(browser: Browser, fresh: Serv
     page.goto(f"{fresh.url}/monitor?job={job_of('pretrain')}")
     page.wait_for_function(f"() => ({POINTS})() > 0", timeout=120_000)
     print(f"first point on the screen {time.monotonic() - clicked:.1f} s after the click")
+    command = [sys.executable, "-m", "app.cli", "demo", "--seed", "0", "--json"]
+    beside = subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "PLATFORM_HOME": str(other)}, text=True, stdout=subprocess.PIPE,
+        stderr=(tmp_path / "other.log").open("w"),
+    )  # fmt: skip
     wait_for(lambda: demo.demo_jobs(workspace, group)["sft"].state == "running")
     page.goto(f"{fresh.url}/monitor?job={job_of('sft')}")
     page.wait_for_function(f"() => ({POINTS})() > 3", timeout=120_000)
@@ -112,14 +125,9 @@ def test_the_demo_from_an_empty_home_to_the_result(browser: Browser, fresh: Serv
     targets_hold(result)
     assert json.loads((fresh.home / "demo" / "result.json").read_text()) == result
 
-    other = tmp_path / "other"
-    command = [sys.executable, "-m", "app.cli", "demo", "--seed", "0", "--json"]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "PLATFORM_HOME": str(other)}, capture_output=True, text=True, check=False
-    )
-    supervision.stop(other)
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    said, _ = beside.communicate()
+    assert beside.returncode == 0, (tmp_path / "other.log").read_text()
+    told = json.loads(said)
     print(f"demo: {result['seconds']} s from the page, {told['seconds']} s from the command line")
     assert told["exact_match"] == result["exact_match"]
     assert models(other) == models(fresh.home)
