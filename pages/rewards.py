@@ -113,7 +113,8 @@ def own_code() -> str:
     st.markdown(f"###### {_('Your Python')}")
     kept = st.session_state.get(CODE, STARTER)
     st.session_state[CODE] = kept
-    return st.text_area(_("Your Python"), key=CODE, height=260, label_visibility="collapsed")
+    with st.container(key="reward-code"):
+        return st.text_area(_("Your Python"), key=CODE, height=260, label_visibility="collapsed")
 
 
 def save_box(current: Saved | None, saved: Saved, name: str) -> None:
