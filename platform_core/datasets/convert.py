@@ -1,4 +1,4 @@
-"""Rows of a dataset for another family of algorithms: pairs as rated answers, rated answers as pairs, good ones alone."""
+"""Rows of a dataset for another family of algorithms: pairs as rated answers and back, good answers alone."""
 
 from __future__ import annotations
 
