@@ -97,10 +97,9 @@ def test_the_demo_from_an_empty_home_to_the_result(
     page.wait_for_function(f"() => ({POINTS})() > 0", timeout=120_000)
     print(f"first point on the screen {time.monotonic() - clicked:.1f} s after the click")
     command = [sys.executable, "-m", "app.cli", "demo", "--seed", "0", "--json"]
-    beside = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "PLATFORM_HOME": str(other)}, text=True, stdout=subprocess.PIPE,
-        stderr=(tmp_path / "other.log").open("w"),
-    )  # fmt: skip
+    with (tmp_path / "other.log").open("w") as log:
+        home = {**os.environ, "PLATFORM_HOME": str(other)}
+        beside = subprocess.Popen(command, cwd=ROOT, env=home, text=True, stdout=subprocess.PIPE, stderr=log)
     wait_for(lambda: demo.demo_jobs(workspace, group)["sft"].state == "running")
     page.goto(f"{fresh.url}/monitor?job={job_of('sft')}")
     page.wait_for_function(f"() => ({POINTS})() > 3", timeout=120_000)
