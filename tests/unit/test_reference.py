@@ -11,6 +11,7 @@ import reference
 from app.cli import cli
 from platform_core.algorithms.registry import algorithms
 from platform_core.jobs.states import NEXT
+from platform_core.rewards.kinds.registry import kinds
 
 FOLDER = reference.ROOT / reference.FOLDER
 
@@ -20,8 +21,15 @@ def test_the_reference_is_up_to_date() -> None:
 
 
 def test_every_kind_has_a_page_and_every_page_a_kind() -> None:
-    there = {p.stem for p in FOLDER.glob("*.md")} - {"README", "cli", "states", "settings"}
+    there = {p.stem for p in FOLDER.glob("*.md")} - {"README", "cli", "rewards", "states", "settings"}
     assert there == set(algorithms())
+
+
+def test_every_setting_of_a_reward_function_is_documented() -> None:
+    page = (FOLDER / "rewards.md").read_text("utf-8")
+    for function in kinds().values():
+        section = page.partition(f"## `{function.name}`: ")[2].partition("\n## ")[0]
+        assert set(re.findall(r"^\| `([a-z_]+)` \|", section, re.MULTILINE)) == set(function.spec.model_fields)
 
 
 @pytest.mark.parametrize("kind", list(algorithms()))

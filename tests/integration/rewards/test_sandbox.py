@@ -75,7 +75,7 @@ def test_no_network(worker: SandboxWorker) -> None:
 
 
 def test_no_secret_in_its_environment(worker: SandboxWorker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LATHE_CANARY", "canary-7")
+    monkeypatch.setenv("MY_CANARY", "canary-7")
     worker.kill()
     assert "canary" not in said(worker, "dict(os.environ)")
     assert "canary" not in said(worker, "open('/proc/self/environ').read()")
