@@ -22,7 +22,7 @@ from platform_core.rewards.spec import write_reward
 from platform_core.rewards.store import Saved
 
 TRIED, CASES, RESULTS = "reward.tried", "reward.cases", "reward.results"
-MOST_ROWS, SHOWN = 20, 400
+MOST_ROWS, LARGEST_ROW, SHOWN = 20, 1_000_000, 400
 
 
 def bench(saved: Saved | None) -> None:
@@ -49,13 +49,14 @@ def from_rows(saved: Saved | None) -> list[Ready] | None:
         return None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(_("Dataset"), names, key="try.dataset")
+        first = st.number_input(_("From row"), 1, LARGEST_ROW, 1, key="try.first", width=110)
         rows = st.number_input(_("Rows"), 1, MOST_ROWS, 1, key="try.rows", width=110)
         pressed = st.button(_("Try"), type="primary", icon=":material/play_arrow:", key="try", disabled=saved is None)
     st.caption(_("Each row is answered right, wrong and in ways that have fooled rewards before."))
     if not pressed or saved is None or name is None:
         return None
     with guarded():
-        answers = sample(workspace(), name, "grpo", saved.reward, int(rows))
+        answers = sample(workspace(), name, "grpo", saved.reward, int(rows), int(first))
         return [ready for row in answers for ready in ready_made(saved.reward, row)]
     return None
 

@@ -67,7 +67,7 @@ def form(workspace: Workspace) -> tuple[Reward | None, list[Finding]]:
     blocks: list[Block] = st.session_state.setdefault(FUNCTIONS, [])
     choices: dict[Pick, Sequence[Choice]] = {}
     if any(kind(b.kind).where == "model" for b in blocks):
-        choices["model"] = [model_choice(m) for m in list_models(workspace) if m.kind == "model"]
+        choices["model"] = [model_choice(m) for m in list_models(workspace, ("reward_model",))]
     functions = [block_form(block, len(blocks), choices) for block in blocks]
     add(blocks)
     st.markdown(f"###### {_('For all functions')}")

@@ -76,6 +76,7 @@ def show_(name: str, as_json: bool) -> None:
 @click.argument("name", metavar="REWARD")
 @click.option("--dataset", metavar="DATASET", help="Rows of it are answered in ready-made ways, right and wrong.")
 @click.option("-n", "--rows", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many rows.")
+@click.option("--first", type=click.IntRange(1), default=1, show_default=True, help="The first of them.")
 @click.option("--completion", "completions", multiple=True, metavar="TEXT", help="An answer to score; may be repeated.")
 @click.option("--reference", default="", metavar="TEXT", help="What is right.")
 @click.option("--prompt", default="", metavar="TEXT", help="What was asked.")
@@ -83,7 +84,7 @@ def show_(name: str, as_json: bool) -> None:
               help="Answers as JSON Lines with completion, reference, prompt and row.")  # fmt: skip
 @verb
 def try_(
-    name: str, dataset: str | None, rows: int, completions: tuple[str, ...], reference: str, prompt: str,
+    name: str, dataset: str | None, rows: int, first: int, completions: tuple[str, ...], reference: str, prompt: str,
     answers_file: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Score answers and say why; REWARD is a name or a YAML file. Exit code 1 when one could not be scored."""
@@ -92,7 +93,7 @@ def try_(
     if answers_file is not None:
         asked += [Ready(text("given"), answer) for answer in _answers(Path(answers_file))]
     if dataset is not None:
-        for row in sample(workspace(), dataset, "grpo", saved.reward, rows):
+        for row in sample(workspace(), dataset, "grpo", saved.reward, rows, first):
             asked += bench.ready_made(saved.reward, row)
     if not asked:
         raise click.UsageError("Nothing to score: give --completion, --answers or --dataset.")

@@ -34,7 +34,7 @@ from platform_core.jobs.store import Job
 from platform_core.models.service import model_path
 from platform_core.rewards import service as rewards
 from platform_core.rewards.spec import models_of
-from platform_core.rewards.store import keep
+from platform_core.rewards.store import is_reward, keep, load
 from platform_core.workspace.service import Workspace
 
 
@@ -313,22 +313,26 @@ def needs(workspace: Workspace, job_id: str) -> list[Job]:
         return store.find_jobs(connection, ids=store.needs_of(connection, job_id), oldest_first=True)
 
 
-def resolved_paths(workspace: Workspace, spec: JobSpec) -> dict[str, Path]:
-    """The absolute path behind each reference of a spec; raises Problem when one is gone."""
+def resolved_paths(workspace: Workspace, spec: JobSpec, kept: Path | None = None) -> dict[str, Path]:
+    """The absolute path behind each reference of a spec; raises Problem when one is gone.
+
+    `kept`: the folder in which a job that began keeps its reward; it counts, whatever became of the saved one.
+    """
     paths = {}
     for reference in references(spec):
         if reference.pick == "dataset":
             paths[reference.field] = datasets.get(workspace.home, reference.value).path
         elif reference.pick == "reward":
-            paths |= _reward_paths(workspace, reference)
+            paths |= _reward_paths(workspace, reference, kept)
         else:
             paths[reference.field] = model_path(workspace, reference.value)
     return paths
 
 
-def _reward_paths(workspace: Workspace, reference: Reference) -> dict[str, Path]:
+def _reward_paths(workspace: Workspace, reference: Reference, kept: Path | None) -> dict[str, Path]:
     """The folder of a saved reward, none of a built-in one, and the reward models it asks."""
-    found = rewards.get(workspace.home, reference.value)
+    mine = kept / reference.value if kept is not None else None
+    found = load(mine) if mine is not None and is_reward(mine) else rewards.get(workspace.home, reference.value)
     models = models_of(found.reward)
     paths = {f"{reference.field}.{name}": model_path(workspace, model) for name, model in models.items()}
     return {reference.field: found.folder, **paths} if found.folder is not None else paths
@@ -338,9 +342,10 @@ def write_run(workspace: Workspace, job: Job, number: int, threads: int) -> Path
     """Write `attempts/<number>/run.json`, all that a runner needs to know; the attempt's folder."""
     spec = algorithm(job.kind).spec.model_validate(job.spec)
     folder = workspace.job_folder(job.id) / "attempts" / str(number)
-    paths = resolved_paths(workspace, spec)
+    kept = workspace.job_folder(job.id) / "reward"
+    paths = resolved_paths(workspace, spec, kept)
     if "reward" in paths:
-        paths["reward"] = keep(paths["reward"], workspace.job_folder(job.id) / "reward" / paths["reward"].name)
+        paths["reward"] = keep(paths["reward"], kept / paths["reward"].name)
     run = {
         "id": job.id,
         "kind": job.kind,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from platform_core.algorithms.registry import Algorithm
@@ -85,12 +86,16 @@ def cheap(reward: Reward) -> bool:
     return all(kind(f.kind).where == "here" for f in reward.functions)
 
 
-def sample(workspace: Workspace, name: str, family: str, reward: Reward, rows: int = ROWS) -> list[Answer]:
-    """The first rows of a dataset with their right answers as completions; raises Problem when it does not fit."""
+def sample(
+    workspace: Workspace, name: str, family: str, reward: Reward, rows: int = ROWS, first: int = 1
+) -> list[Answer]:
+    """Usable rows of a dataset from the `first` on, their right answers as completions; raises Problem when it does not
+    fit.
+    """
     path = datasets.get(workspace.home, name).path
     found = []
-    with training_rows(path, family, rows, reward.columns) as source:
-        for row in source:
+    with training_rows(path, family, first - 1 + rows, reward.columns) as source:
+        for row in islice(source, first - 1, None):
             right = str(row.get("answer") or row.get("reference") or "")
             prompt = row["prompt"] if isinstance(row["prompt"], str) else str(row["prompt"][-1]["content"])
             found.append(Answer(right, right, prompt, source.value, source.number))

@@ -134,8 +134,6 @@ def test_a_job_keeps_its_reward_and_an_export_carries_it(place: Workspace, tmp_p
     assert ended.returncode == 0, ended.stderr
     (weights,) = (folder / "output").glob("*.safetensors")
     assert weights.read_bytes() == job.weights
-    changed = Reward.model_validate({"functions": [{"kind": "length"}]})
-    service.save(place.home, "mixed", changed)
     shutil.copytree(folder / "model", place.models / "taught")
     assert json.loads((jobs.write_run(place, row, 2, 1) / "run.json").read_text())["paths"]["reward"] == str(
         job.folder / "reward" / "mixed"
