@@ -118,7 +118,7 @@ def remove(block: Block) -> None:
 def as_yaml(reward: Reward | None) -> None:
     """The same as YAML; what is written there can be taken into the form."""
     written = write_reward(reward) if reward is not None else ""
-    if reward is not None and st.session_state.get(f"{YAML}.of") != written:
+    if reward is not None and (YAML not in st.session_state or st.session_state.get(f"{YAML}.of") != written):
         st.session_state[f"{YAML}.of"] = st.session_state[YAML] = written
     with st.expander(_("As YAML"), icon=":material/data_object:", key="reward-yaml"):
         typed = st.text_area(_("The reward as YAML"), key=YAML, height=260, label_visibility="collapsed")

@@ -17,7 +17,7 @@ from platform_core.rewards.service import RewardInfo
 from platform_core.rewards.spec import Reward, write_reward
 from platform_core.rewards.store import Saved
 
-LOADED, CODE, GONE, SAVED = "reward.loaded", "reward.code", "rewards.gone", "reward.saved"
+LOADED, CODE, TYPED, GONE, SAVED = "reward.loaded", "reward.code", "reward.typed", "rewards.gone", "reward.saved"
 STARTER = '''def score(completion, reference, prompt, row):
     """A number, or a number and why: 1 for what is right, 0 for what is not."""
     return float(reference in completion)
@@ -91,13 +91,13 @@ def detail(saved: Saved, name: str) -> None:
 
 
 def load(saved: Saved, name: str) -> None:
-    """Put a reward into the form when another one is opened, or when it was changed elsewhere."""
-    stamp = (name, saved.name, write_reward(saved.reward), saved.code, tuple(saved.cases))
-    if st.session_state.get(LOADED) == repr(stamp):
+    """Put a reward into the form when another one is opened; what is typed already stays."""
+    if st.session_state.get(LOADED) == (name, saved.name):
         return
-    st.session_state[LOADED] = repr(stamp)
+    st.session_state[LOADED] = (name, saved.name)
     reward_form.load(saved.reward)
     st.session_state[CODE] = saved.code or STARTER
+    st.session_state.pop(TYPED, None)
     st.session_state[reward_bench.CASES] = list(saved.cases)
     for key in (reward_bench.TRIED, reward_bench.RESULTS):
         st.session_state.pop(key, None)
@@ -111,10 +111,11 @@ def needs_code() -> bool:
 def own_code() -> str:
     """The reward's own Python."""
     st.markdown(f"###### {_('Your Python')}")
-    kept = st.session_state.get(CODE, STARTER)
-    st.session_state[CODE] = kept
+    st.session_state.setdefault(TYPED, st.session_state.get(CODE, STARTER))
     with st.container(key="reward-code"):
-        return st.text_area(_("Your Python"), key=CODE, height=260, label_visibility="collapsed")
+        code: str = st.text_area(_("Your Python"), key=TYPED, height=260, label_visibility="collapsed")
+    st.session_state[CODE] = code  # what a widget holds goes when another page is opened
+    return code
 
 
 def save_box(current: Saved | None, saved: Saved, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -13,6 +14,7 @@ from platform_core.rewards.presets import PRESETS
 from platform_core.rewards.spec import Reward
 from platform_core.workspace.service import Workspace
 
+ROOT = Path(__file__).resolve().parents[3]
 Open = Callable[..., AppTest]
 NUMERIC = Reward.model_validate({"functions": [{"kind": "numeric_match"}, {"kind": "length", "weight": 0.5}]})
 
@@ -103,6 +105,20 @@ def test_a_wrong_setting_is_told_and_nothing_can_be_saved(opened: Open, mine: st
     assert "Every length would cost something" in said(at)
     assert at.button(key="save").disabled
     assert at.button(key="run-cases").disabled
+
+
+def test_what_is_typed_stays_when_another_page_is_opened(opened: Open, workspace: Workspace) -> None:
+    own = Reward.model_validate({"functions": [{"kind": "custom_python"}]})
+    rewards.save(workspace.home, "own", own, "def score(*a): return 1\n")
+    at = opened("rewards", name="own")
+    at.text_area(key="reward.typed").set_value("def score(*a): return 2\n").run()
+    at.switch_page(str(ROOT / "pages" / "models.py")).run()
+    at.switch_page(str(ROOT / "pages" / "rewards.py"))
+    at.query_params["name"] = "own"
+    at.run()
+    assert at.text_area(key="reward.typed").value == "def score(*a): return 2\n"
+    assert "Not saved yet" in said(at)
+    assert "custom_python" in at.text_area(key="reward.yaml").value
 
 
 def test_delete_undo_and_a_name_that_is_gone(opened: Open, workspace: Workspace, mine: str) -> None:
