@@ -102,6 +102,7 @@ FIELDS: dict[str, Use] = {
     "minibatches": "rendered",
     "entropy_coef": "rendered",
     "kl_coef": "rendered",
+    "kl_correction": "rendered",
     "num_iterations": "rendered",
     "clip_epsilon": "rendered",
     "clip_epsilon_high": "rendered",

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 from platform_core.errors import Problem
 
-PLAIN = re.compile(r"[A-Za-z_/.][A-Za-z0-9_/.:@-]*|-?[0-9][0-9.]*/[A-Za-z0-9_/.-]+")
+PLAIN = re.compile(r"[A-Za-z_/.][A-Za-z0-9_/.:@+-]*|-?[0-9][0-9.]*/[A-Za-z0-9_/.-]+")
 LOOKS_LIKE_OTHER = re.compile(r"(?i)(true|false|null|nan|[+-]?inf)")
 WORD = re.compile(r"(?:'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|[^\s'\"])+")
 KEY = re.compile(r"(\+{1,2}|~)?([A-Za-z_][A-Za-z0-9_./@-]*)")

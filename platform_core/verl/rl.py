@@ -17,9 +17,8 @@ ESTIMATORS = {
     "rloo": "rloo",
     "ppo": "gae",
     "reinforce_pp": "reinforce_plus_plus",
-    "remax": "remax",
 }
-KL_IN_REWARD = ("ppo", "reinforce_pp", "remax", "rloo")
+KL_IN_REWARD = ("ppo", "reinforce_pp", "rloo")
 """Kinds whose pull towards the start model is part of the reward; the others have it in the loss."""
 KL_ESTIMATORS = {"k1": "kl", "k2": "mse", "k3": "low_var_kl"}
 NO_CLIP = 1e9
@@ -85,10 +84,17 @@ def _actor(kind: str, spec: RolloutSpec, setup: Setup, prompts: int) -> list[O]:
         O("actor_rollout_ref.actor.calculate_entropy", True),
         O("actor_rollout_ref.actor.entropy_coeff", getattr(spec, "entropy_coef", 0.0)),
         O("actor_rollout_ref.actor.use_kl_loss", in_loss),
-        *([O("actor_rollout_ref.actor.kl_loss_coef", spec.kl_coef)] if in_loss else []),
+        *(_kl_loss(spec) if in_loss else []),
         O("actor_rollout_ref.actor.data_loader_seed", spec.seed),
         *([O("actor_rollout_ref.actor.use_torch_compile", False)] if setup.device == "cpu" else []),
     ]
+
+
+def _kl_loss(spec: RolloutSpec) -> list[O]:
+    """k3; with `+` its gradient is that of k2, and so of the KL itself (verl's `kl_penalty`)."""
+    estimator = "low_var_kl+" if getattr(spec, "kl_correction", False) else "low_var_kl"
+    prefix = "actor_rollout_ref.actor"
+    return [O(f"{prefix}.kl_loss_coef", spec.kl_coef), O(f"{prefix}.kl_loss_type", estimator)]
 
 
 def _aggregation(kind: str, spec: RolloutSpec) -> list[O]:

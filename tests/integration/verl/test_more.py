@@ -29,7 +29,6 @@ KINDS = {
     "rloo": {},
     "ppo": {"minibatches": 2, "critic_learning_rate": 1e-2},
     "reinforce_pp": {"baseline": "group"},
-    "remax": {"num_generations": 2},
 }
 
 

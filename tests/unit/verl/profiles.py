@@ -34,7 +34,6 @@ PROFILES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "ppo-fsdp2": ("ppo", {**GPU, "critic_model": "reward", "value_clip": None}, {"critic": Path("/models/reward")}),
     "ppo-cpu": ("ppo", {"device": "cpu"}, {"plain": True}),
     "reinforce-pp-group": ("reinforce_pp", {**GPU, "baseline": "group"}, {}),
-    "remax-fsdp2": ("remax", GPU, {}),
 }
 """Name → kind of job, its settings, what the machine and the data add."""
 

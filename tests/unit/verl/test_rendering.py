@@ -31,7 +31,7 @@ OTHER: dict[str, Any] = {
 WITH: dict[str, dict[str, Any]] = {
     "min_lr_ratio": {"lr_scheduler": "cosine_with_min_lr"}, "lora_rank": {"tuning": "lora"},
     "lora_alpha": {"tuning": "lora"}, "lora_targets": {"tuning": "lora"}, "nodes": {"ray_address": "10.0.0.1:6379"},
-    "kl_estimator": {"kl_coef": 0.1}, "gpu_memory_utilization": {"device": "cuda"},
+    "kl_estimator": {"kl_coef": 0.1}, "kl_correction": {"kl_coef": 0.1}, "gpu_memory_utilization": {"device": "cuda"},
 }  # fmt: skip
 """Other settings without which one does not matter."""
 FROM_THE_DATA = ("max_steps", "epochs", "eval_every", "dataset", "device", "model", "critic_model")
