@@ -118,17 +118,11 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
             return
         step = state.global_step
         self.tokens = int(values.get("num_tokens", self.tokens))
-        time, last_step, last_tokens = self._logged
-        self._logged = (monotonic(), step, self.tokens)
-        seconds = self._logged[0] - time
-        if step > last_step and seconds > 0:
-            values["samples_per_second"] = (step - last_step) * self.rows_per_step / seconds
-            values["tokens_per_second"] = (self.tokens - last_tokens) / seconds
-            self._tell_flops(args, (self.tokens - last_tokens) / ((step - last_step) * self.rows_per_step))
+        self._tell_speed(args, step, values)
         self.report.metrics(step, values)
         self.values |= values
-        if self._logged[0] - self._told >= LOG_EVERY_SECONDS or step == state.max_steps:
-            self._told = self._logged[0]
+        if monotonic() - self._told >= LOG_EVERY_SECONDS or step == state.max_steps:
+            self._told = monotonic()
             shown = " ".join(f"{name}={value:.4g}" for name, value in values.items() if name in IN_THE_LOG)
             log.info("step %d/%d %s", step, state.max_steps, shown)
         if self._norms is not None:
@@ -136,6 +130,18 @@ class Reporting(TrainerCallback):  # type: ignore[misc]
             norms = [norm * max(1.0, clipped_by) for norm in self._norms]
             self.report.writer.vector("grad_norm", step, self._layers, norms)
             self._norms = None
+
+    def _tell_speed(self, args: TrainingArguments, step: int, values: dict[str, float]) -> None:
+        """Rows and tokens a second since they were last counted: a rollout's tokens count for all steps on it."""
+        time, last_step, last_tokens = self._logged
+        seconds = monotonic() - time
+        if step <= last_step or seconds <= 0 or 0 < self.tokens == last_tokens:
+            return
+        self._logged = (monotonic(), step, self.tokens)
+        rows = (step - last_step) * self.rows_per_step
+        values["samples_per_second"] = rows / seconds
+        values["tokens_per_second"] = (self.tokens - last_tokens) / seconds
+        self._tell_flops(args, (self.tokens - last_tokens) / rows)
 
     def _tell_first_batch(self, seconds: float) -> None:
         used, there = peak_memory()

@@ -212,3 +212,18 @@ def test_healthy_runs_are_left_alone(seed: int, tmp_path: Path, files: Files, to
     said += loud(tried(sft(tmp_path / "b", files, model, seed=seed, max_steps=100, logging_steps=2)))
     said += loud(tried(grpo(tmp_path / "c", files["grpo"], taught, seed=seed, max_steps=16)))
     assert not said
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("rloo", {}),
+        ("ppo", {"minibatches": 2, "critic_learning_rate": 1e-3, "critic_warmup_steps": 4}),
+        ("spo", {"num_generations": 1}),
+    ],
+)
+def test_other_losses_of_rollouts_are_no_trouble(
+    kind: str, more: dict[str, object], tmp_path: Path, files: Files, taught: Path
+) -> None:
+    spec = GRPO | {"learning_rate": 1e-3, "max_steps": 24} | more
+    assert not loud(tried(make_job(tmp_path / "a", kind, spec, model=taught, dataset=files["grpo"])))

@@ -152,3 +152,49 @@ def test_a_model_with_broken_weights_is_not_judged(tmp_path: Path, files: dict[s
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
     job = make_job(tmp_path / "job", "evaluate", {"cpu_slots": 1}, model=broken, dataset=files["heldout"])
     assert "weights that are NaN" in failed(job)
+
+
+def test_a_critic_with_another_tokenizer_is_named(tmp_path: Path, files: dict[str, Path], model: Path) -> None:
+    other = changed(model, tmp_path / "other")
+    words = json.loads((other / "tokenizer.json").read_text())
+    first = next(iter(words["model"]["vocab"]))
+    words["model"]["vocab"]["never seen"] = words["model"]["vocab"].pop(first)
+    words["added_tokens"] = [word | {"content": "never seen"} if word["content"] == first else word
+                             for word in words["added_tokens"]]  # fmt: skip
+    (other / "tokenizer.json").write_text(json.dumps(words))
+    spec = {**TRAINING, "max_steps": 2, "num_generations": 2, "batch_size": 4, "max_completion_length": 4}
+    job = make_job(tmp_path / "job", "ppo", spec, model=model, dataset=files["grpo"], critic_model=other)
+    assert "another tokenizer" in failed(job)
+
+
+def test_a_reward_model_lends_the_critic_its_score(tmp_path: Path, files: dict[str, Path], model: Path) -> None:
+    judge, two = tmp_path / "judge", tmp_path / "two"
+    for folder, labels in ((judge, 1), (two, 2)):
+        shutil.copytree(model, folder)
+        config = json.loads((folder / "config.json").read_text())
+        named = {str(n): f"LABEL_{n}" for n in range(labels)}
+        config |= {"architectures": ["LlamaForSequenceClassification"], "id2label": named}
+        (folder / "config.json").write_text(json.dumps(config | {"label2id": {v: k for k, v in named.items()}}))
+        weights = {k: v for k, v in load_file(folder / "model.safetensors").items() if k != "lm_head.weight"}
+        width = weights["model.norm.weight"].size
+        weights["score.weight"] = np.full((labels, width), 0.01, dtype=np.float32)
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    spec = {**TRAINING, "max_steps": 2, "num_generations": 2, "batch_size": 4, "max_completion_length": 4}
+    job = make_job(tmp_path / "job", "ppo", spec, model=model, dataset=files["grpo"], critic_model=judge)
+    assert forked(job) == 0, job.log
+    with Reader(job.folder / "metrics.sqlite") as run:
+        assert run.points("value/mean")[1][0] != 0
+    job = make_job(tmp_path / "other", "ppo", spec, model=model, dataset=files["grpo"], critic_model=two)
+    assert "without a single score" in failed(job)
+
+
+def test_rewards_that_are_all_alike_are_said_at_once(tmp_path: Path, files: dict[str, Path], model: Path) -> None:
+    rows = [json.loads(line) | {"answer": "no"} for line in files["grpo"].read_text().splitlines()]
+    data = tmp_path / "never.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    spec = {**TRAINING, "max_steps": 2, "batch_size": 8, "max_completion_length": 4, "answer_extraction": "marker"}
+    job = make_job(tmp_path / "job", "spo", spec, model=model, dataset=data)
+    assert forked(job) == 0, job.log
+    with Reader(job.folder / "metrics.sqlite") as run:
+        (said,) = [event for event in run.events() if event.kind == "equal_rewards"]
+    assert "all 8 completions of the first rollout got the reward 0" in said.text

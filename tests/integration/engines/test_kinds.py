@@ -21,6 +21,7 @@ from tests.integration.engines.jobs import SIZES, TRAINING, forked, make_job
 SFT = {**TRAINING, "max_steps": 12, "batch_size": 8, "max_length": 32}
 GRPO = {**TRAINING, "max_steps": 3, "batch_size": 16, "num_generations": 4, "max_completion_length": 6}
 GRPO |= {"answer_extraction": "marker"}
+SPO = GRPO | {"batch_size": 2, "num_generations": 3, "minibatches": 2, "num_iterations": 2}
 EVALUATE = {"samples": 3, "max_new_tokens": 6, "batch_size": 8, "answer_extraction": "marker"}
 
 
@@ -122,12 +123,12 @@ def test_settings_that_take_another_path(
     assert np.isfinite(values).all()
 
 
-@pytest.mark.parametrize(("kind", "data", "rows"), [("sft", "sft", 96), ("grpo", "grpo", 32)])
+@pytest.mark.parametrize(("kind", "data", "rows"), [("sft", "sft", 96), ("grpo", "grpo", 32), ("spo", "grpo", 32)])
 def test_epochs_take_the_steps_that_the_spec_foretells(
     kind: str, data: str, rows: int, tmp_path: Path, files: dict[str, Path], taught: Path
 ) -> None:
     common = {"max_steps": None, "epochs": 1.5, "gradient_accumulation_steps": 3}
-    spec = {"sft": SFT | {"batch_size": 10}, "grpo": GRPO | {"batch_size": 12}}[kind] | common
+    spec = {"sft": SFT | {"batch_size": 10}, "grpo": GRPO | {"batch_size": 12}, "spo": SPO}[kind] | common
     job = make_job(tmp_path, kind, spec, model=taught, dataset=files[data])
     assert forked(job) == 0, job.log
     resolved = algorithm(kind).spec.model_validate(spec | {"model": "m", "dataset": "d"})

@@ -67,7 +67,7 @@ class Story:
 
 def job_of(kind: str, spec: dict[str, Any], state: State, *, step: int = 0, **more: Any) -> Job:
     """The row of a job with resolved settings."""
-    resolved = algorithm(kind).spec.model_validate({**REFERENCES[kind], **spec}).model_dump(mode="json")
+    resolved = algorithm(kind).spec.model_validate({**REFERENCES.get(kind, {}), **spec}).model_dump(mode="json")
     empty: dict[str, Any] = dict.fromkeys(("group_name", "deleted_at", "finished_at"))
     values: dict[str, Any] = {"latest": {}, "sparkline": [], "result": {}, "reason": None, "attempt": 1} | empty
     values |= {"progress": {"step": step, "total_steps": resolved["max_steps"], "phase": "running"}}
