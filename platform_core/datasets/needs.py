@@ -36,7 +36,7 @@ NEEDS: dict[str, Need] = {
     "distill": Need(
         "Distillation",
         "prompts, with or without answers",
-        ("prompt_only", "prompt_response", "alpaca", "chatml", "sharegpt", "grpo", "evaluation"),
+        ("prompt_response", "alpaca", "chatml", "sharegpt", "grpo", "evaluation", "prompt_only"),
     ),
     "grpo": Need("GRPO", "a prompt and an answer that can be checked", ("grpo", "evaluation", "prompt_response")),
     "evaluation": Need("Evaluation", "a prompt and a reference answer", ("evaluation", "grpo", "prompt_response")),

@@ -33,9 +33,10 @@ def test_the_commands_run(
         words = shlex.split(command)[1:]
         kind = algorithm(words[1])
         given = dict(pairwise(words))
-        model, dataset = given.get("--model"), given["--dataset"]
-        if model and not (place.models / model).exists():
-            model_folder(place.models / model, context=4096)
+        dataset = given["--dataset"]
+        for model in (given[option] for option in ("--model", "--teacher") if option in given):
+            if not (place.models / model).exists():
+                model_folder(place.models / model, context=4096)
         example = dict(FORMATS[NEEDS[kind.dataset_format or ""].formats[0]].example)
         rows = [example, example | {"label": False}] if kind.dataset_format == "kto" else [example]
         (place.datasets / dataset).write_text("".join(json.dumps(row) + "\n" for row in rows * 40))
