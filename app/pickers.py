@@ -118,8 +118,9 @@ def small_report(workspace: Workspace, info: DatasetInfo) -> Report | None:
 
 
 def is_meant_for(report: Report | None, family: str | None) -> bool:
-    """Whether rows are in a format that this family takes and no other family prefers."""
+    """Whether rows are in a format that this family prefers, or takes and no other one prefers."""
     if report is None or family is None:
         return family is None
     others = {need.formats[0] for name, need in NEEDS.items() if name != family}
-    return report.format in NEEDS[family].formats and report.format not in others
+    first, *more = NEEDS[family].formats
+    return report.format == first or (report.format in more and report.format not in others)
