@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = """\
-# Every package of requirements.txt, requirements-dev.txt and requirements-verl.txt with all that they bring along, for `pip install -c`.
+# Every package of the requirements files (but requirements-gpu.txt) with all they bring along, for `pip install -c`.
 # Written by `make lock`; resolved together with tools/planned.txt, so that those can come without moving a pin.
 """
 
