@@ -39,7 +39,7 @@ run: ## Serve the web page (HOST=127.0.0.1 PORT=8501 PLATFORM_HOME=./workspace)
 	@.venv/bin/lathe serve --host $(HOST) --port $(PORT)
 
 # Tests that start nothing but one computing process share the cores; those of kills, queues and pages have them alone.
-BESIDE := tests/unit tests/integration/engines
+BESIDE := tests/unit tests/integration/engines tests/learning
 
 test: ## Run every test; installs what the tests need first
 	$(bootstrap) --with tests

@@ -9,14 +9,15 @@ from platform_core.datasets import service as datasets
 from platform_core.environment.machine import memory_bytes, usable_cores
 from platform_core.errors import Problem
 from platform_core.jobs import service as jobs
+from platform_core.jobs.capacity import gpus_here
+from platform_core.jobs.estimate import GPU_DEVICES, checkpoint_bytes, peak_bytes
 from platform_core.jobs.spec import JobSpec, references
 from platform_core.jobs.states import ACTIVE
-from platform_core.models.architecture import parameter_count, training_bytes
+from platform_core.models.architecture import parameter_count
 from platform_core.models.service import ModelInfo, model_path, read_model
 from platform_core.models.vocabulary import vocabulary_size
 from platform_core.workspace.service import Workspace
 
-FLOAT_BYTES = 4
 Fact = tuple[str, str]
 
 
@@ -34,18 +35,20 @@ def facts(workspace: Workspace, chosen: Algorithm, spec: JobSpec) -> list[Fact]:
     parameters = parameters_of(workspace, spec)
     if parameters is not None:
         found.append((_("Parameters"), f"{parameters:,}"))
-        if chosen.role == "train":
-            found.append((_("Checkpoint"), "~" + bytes_text(parameters * 3 * FLOAT_BYTES)))
-            found.append((_("Memory"), memory_line(training_bytes(parameters))))
+        if chosen.role == "train" and (peak := peak_bytes(workspace, chosen, spec)):
+            found.append((_("Checkpoint"), "~" + bytes_text(checkpoint_bytes(workspace, spec))))
+            found.append((_("Memory"), memory_line(peak, spec)))
     found.append((_("Begins"), begins(workspace, spec)))
     return found
 
 
-def memory_line(need: int) -> str:
-    """Weights, gradients and optimizer against what the machine has."""
-    if need <= memory_bytes():
-        return _("~{need} + activations: fits", need=bytes_text(need))
-    return _("~{need} + activations, of {have}: too much", need=bytes_text(need), have=bytes_text(memory_bytes()))
+def memory_line(need: float, spec: JobSpec) -> str:
+    """The worst moment of a training against what the machine has: of its largest GPU where it computes on one."""
+    gpus = gpus_here() if getattr(spec, "device", "cpu") in GPU_DEVICES else ()
+    have = max((gpu.memory_total for gpu in gpus), default=memory_bytes())
+    if need <= have:
+        return _("~{need} at most: fits", need=bytes_text(need))
+    return _("~{need} at most, of {have}: too much", need=bytes_text(need), have=bytes_text(have))
 
 
 def dataset_rows(workspace: Workspace, spec: JobSpec) -> int | None:

@@ -18,6 +18,7 @@ from platform_core.environments import service as environments
 from platform_core.errors import Problem, Text, text
 from platform_core.jobs import store
 from platform_core.jobs.capacity import gpus_here
+from platform_core.jobs.estimate import peak_bytes
 from platform_core.jobs.messages import Finding
 from platform_core.jobs.spec import JobSpec, Reference, references
 from platform_core.jobs.states import word
@@ -97,10 +98,8 @@ def _check_model(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, refe
     written = getattr(spec, "chat_template", "own") != "own" and reference.field == "model"
     if not info.has_chat_template and not written:
         _check_no_chats(workspace, algorithm, spec, reference)
-    return [
-        *(_check_memory(info.parameters) if algorithm.role == "train" and info.parameters else []),
-        *_check_context(info.context_length, spec),
-    ]
+    starts = algorithm.role == "train" and reference.field == "model"
+    return [*(_check_peak(workspace, algorithm, spec) if starts else []), *_check_context(info.context_length, spec)]
 
 
 def _check_no_chats(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, reference: Reference) -> None:
@@ -185,19 +184,23 @@ def _check_scratch(workspace: Workspace, spec: JobSpec) -> list[Finding]:
         vocabulary = vocabulary_size(model_path(workspace, tokenizer))
     except Problem:
         vocabulary = None  # said beside the tokenizer, or still to be made
-    return _check_memory(parameter_count(architecture(vocabulary or 256)), "hidden_size", "layers")
+    return _too_large(training_bytes(parameter_count(architecture(vocabulary or 256))), "hidden_size", "layers")
 
 
-def _check_memory(parameters: int, *fields: str) -> list[Finding]:
-    need, have = training_bytes(parameters), memory_bytes()
-    if need <= have:
+def _check_peak(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -> list[Finding]:
+    return _too_large(peak_bytes(workspace, algorithm, spec), "model", "batch_size")
+
+
+def _too_large(need: float, *fields: str) -> list[Finding]:
+    have = memory_bytes()
+    if need <= have or gpus_here():
         return []
     sentence = text(
-        "Weights, gradients and optimizer need {need:.1f} GiB; this machine has {have:.1f} GiB of memory.",
+        "The training needs about {need:.1f} GiB; this machine has {have:.1f} GiB of memory.",
         need=need / 2**30,
         have=have / 2**30,
     )
-    return [Finding("warning", sentence, fields or ("model",))]
+    return [Finding("warning", sentence, fields)]
 
 
 def _check_machine(workspace: Workspace, spec: JobSpec) -> list[Finding]:

@@ -58,7 +58,7 @@ def asks(workspace: Workspace, chosen: Algorithm, spec: JobSpec, gpus: tuple[Gpu
     """
     on_gpus = bool(gpus) and getattr(spec, "device", "cpu") in GPU_DEVICES
     wanted = spec.gpus if spec.gpus is not None else getattr(spec, "world_size", 1) if on_gpus else 0
-    peak = _peak(workspace, chosen, spec) * SPARE
+    peak = peak_bytes(workspace, chosen, spec) * SPARE
     on_gpu = int(peak + CUDA_CONTEXT) if wanted and peak else 0
     if on_gpu and gpus and spec.gpu_memory_gib is None:  # more than a GPU has would wait for ever: it may try
         on_gpu = min(on_gpu, max(int(0.9 * g.memory_total) for g in gpus))
@@ -111,7 +111,18 @@ def inference_peak(shape: Shape, tokens: int) -> float:
     return 4 * shape.parameters + tokens * (8 * shape.kv * shape.layers + layer + 4 * shape.vocabulary)
 
 
-def _peak(workspace: Workspace, chosen: Algorithm, spec: JobSpec) -> float:
+def checkpoint_bytes(workspace: Workspace, spec: JobSpec) -> float:
+    """Bytes of one checkpoint: what is trained and its optimizer; 0 when the model is not known yet."""
+    shape = shape_of(workspace, spec)
+    if shape is None:
+        return 0.0
+    known = _learning(shape, spec)
+    trained = int(known.get("trained", shape.parameters)) + shape.parameters * bool(known.get("critic"))
+    return trained * (4 + float(known.get("moments", MOMENTS["adamw"])))
+
+
+def peak_bytes(workspace: Workspace, chosen: Algorithm, spec: JobSpec) -> float:
+    """Bytes at the worst moment of a job; 0 when the model is not known yet."""
     shape = shape_of(workspace, spec)
     if shape is None:
         return 0.0

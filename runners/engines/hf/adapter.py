@@ -17,6 +17,7 @@ from platform_core.files import read_json
 from platform_core.models.adapters import is_adapter
 
 ALL_LINEAR = "all-linear"
+BLOCK = 32
 
 
 def task_of(folder: Path) -> str:
@@ -82,6 +83,7 @@ def with_adapter(
     if spec.tuning == "full":
         return (merged(model, folder) if is_adapter(folder) else model), None
     if spec.tuning == "qlora":
+        refuse_odd_widths(model, spec)
         model = prepare_model_for_kbit_training(
             model,
             use_gradient_checkpointing=bool(getattr(spec, "gradient_checkpointing", False)),
@@ -90,6 +92,22 @@ def with_adapter(
     if is_adapter(folder):
         return put_on(model, folder, trainable=True), None
     return model, lora_config(model, spec, task)
+
+
+def refuse_odd_widths(model: PreTrainedModel, spec: AdapterSpec) -> None:
+    """Raise Problem where bitsandbytes' forward pass without gradients would fail: 4 bits come in blocks of 32."""
+    without_gradients = getattr(spec, "validates", False) or hasattr(spec, "max_completion_length")
+    if spec.quantization != "nf4" or not without_gradients:
+        return
+    widths = {m.in_features for m in model.modules() if type(m).__name__ == "Linear4bit"}
+    if odd := sorted(width for width in widths if width % BLOCK):
+        raise Problem(
+            "Answering and measuring on 4-bit weights need layers whose width is a multiple of {block}; this model has "
+            "one of {width}: take 8 bits, or LoRA.",
+            fields=("quantization", "model"),
+            block=BLOCK,
+            width=odd[0],
+        )
 
 
 def lora_config(model: PreTrainedModel, spec: AdapterSpec, task: str = "CAUSAL_LM") -> LoraConfig:

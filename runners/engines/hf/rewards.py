@@ -126,7 +126,7 @@ def job_reward(run: Run, report: Report) -> Iterator[JobReward]:
     """
     found = saved_reward(run)
     report.phase("trying the reward")
-    models = reward_models(run, found)
+    models = reward_models(run, found, report)
     with open_scorer(found.reward, found.folder, models, workers=max(1, min(run.threads, 8))) as scorer:
         try_cases(found, scorer, report)
         yield JobReward(scorer, report)
@@ -139,17 +139,21 @@ def try_cases(found: Saved, scorer: Scorer, report: Report) -> None:
         report.event("reward_cases", f"the reward passes its {len(found.cases)} test cases")
 
 
-def reward_models(run: Run, found: Saved) -> dict[str, ModelScorer]:
+def reward_models(run: Run, found: Saved, report: Report) -> dict[str, ModelScorer]:
     """The reward models that a reward asks, by the reference in its settings."""
     asked = models_of(found.reward)
     if not asked:
         return {}
-    from runners.engines.hf.reward_model import loaded, score
+    from runners.engines.hf.model import load_tokenizer
+    from runners.engines.hf.reward_model import loaded, reads_like, score
 
     found_models: dict[str, ModelScorer] = {}
     for name, model in asked.items():
         folder = run.paths[f"reward.{name}"]
         loaded(folder)  # what is no reward model is told now
+        if not reads_like(folder, load_tokenizer(run.paths["model"])):
+            said = f"the reward model {folder.name} has another tokenizer: it reads the answers as text, tokenized anew"
+            report.event("other_tokenizer", said, reward=name)
         found_models[model] = partial(score, folder)
     return found_models
 

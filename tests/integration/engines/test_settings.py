@@ -106,6 +106,17 @@ def test_an_adapter_without_its_base_or_on_another_is_named(
     assert "q_proj" in odd.sentence
 
 
+def test_four_bits_in_narrow_layers_are_refused_where_they_would_break(
+    tmp_path: Path, files: dict[str, Path], model: Path
+) -> None:
+    spec = SFT | {"tuning": "qlora", "validation_share": 0.2}
+    job = make_job(tmp_path / "job", "sft", spec, model=model, dataset=files["digits"])
+    assert forked(job) == 1
+    assert "multiple of 32; this model has one of 16: take 8 bits" in job.sentence
+    eight = make_job(tmp_path / "eight", "sft", spec | {"quantization": "int8"}, model=model, dataset=files["digits"])
+    assert forked(eight) == 0, eight.log
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adafactor", "muon", "adamw_8bit"])
 def test_every_optimizer_learns(optimizer: str, tmp_path: Path, files: dict[str, Path], model: Path) -> None:
