@@ -49,8 +49,8 @@ def from_rows(saved: Saved | None) -> list[Ready] | None:
         return None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(_("Dataset"), names, key="try.dataset")
-        first = st.number_input(_("From row"), 1, LARGEST_ROW, 1, key="try.first", width=110)
-        rows = st.number_input(_("Rows"), 1, MOST_ROWS, 1, key="try.rows", width=110)
+        first = st.number_input(_("From row"), 1, LARGEST_ROW, 1, key="try.first", width=84)
+        rows = st.number_input(_("Rows"), 1, MOST_ROWS, 1, key="try.rows", width=84)
         pressed = st.button(_("Try"), type="primary", icon=":material/play_arrow:", key="try", disabled=saved is None)
     st.caption(_("Each row is answered right, wrong and in ways that have fooled rewards before."))
     if not pressed or saved is None or name is None:
