@@ -33,12 +33,11 @@ def test_grpo_with_lora_is_paused_resumed_and_leaves_an_adapter(
     with Reader(job.folder / "metrics.sqlite") as reader:
         samples = reader.samples(limit=100)
     assert {sample.step for sample in samples} == {1, 2, 3}
-    told = samples[-1].fields
+    told = samples[-1].data
     assert str(told["prompt"]).endswith("=")
-    assert told["reward"] == told["rewards"]["exact_match"] if told.get("rewards") else True
+    assert float(told["reward"]) in (0.0, 1.0)
+    assert next(s.data for s in samples if s.data.get("source") == "validation")["rewards"].keys() == {"exact_match"}
     output = job.folder / "output"
     assert (output / "adapter_config.json").is_file()
+    assert "127.0.0.1" in job.log, "Ray listens on the loopback address"
     assert load_model(output, load_tokenizer(output)).num_parameters()
-    log = job.log
-    assert "127.0.0.1" in log
-    assert "lathe.runner" in log
