@@ -112,13 +112,13 @@ def ordered(spec_class: type[BaseModel]) -> list[str]:
 def grouped(
     spec_class: type[BaseModel], names: Iterable[str], known: Mapping[str, object]
 ) -> list[tuple[str, list[str]]]:
-    """Settings that matter now by group; "Basics" first, "Run" last."""
+    """Settings that matter now by group; "Basics" first, then what the model is rewarded for; "Run" last."""
     groups: dict[str, list[str]] = {}
     for name in names:
         made = setting_of(spec_class.model_fields[name], name)
         if is_shown(made, known):
             groups.setdefault(made.group, []).append(name)
-    return sorted(groups.items(), key=lambda g: {"Basics": -1, "Run": 1}.get(g[0], 0))
+    return sorted(groups.items(), key=lambda g: {"Basics": -2, "Reward": -1, "Run": 1}.get(g[0], 0))
 
 
 def widget(name: str, field: FieldInfo, wkey: str, key: str, choices: Mapping[Pick, Sequence[Choice]]) -> Any:
