@@ -119,7 +119,20 @@ def reward_model(bare: Bare) -> Any:
     return RewardTrainer(args=RewardConfig(**bare.settings), **bare.parts() | {"model": model})
 
 
+def answers() -> list[Row]:
+    """Sums with their answers."""
+    return [{"prompt": pair["prompt"], "completion": pair["chosen"]} for pair in pairs()]
+
+
+def sft(bare: Bare, **more: Any) -> Any:
+    from trl import SFTConfig, SFTTrainer
+
+    return SFTTrainer(args=SFTConfig(**bare.settings, **more), **bare.parts())
+
+
 PEERS: dict[str, Peer] = {
+    "sft": Peer("sft", answers, sft),
+    "sft_packed": Peer("sft", answers, partial(sft, packing=True), {"packing": "best_fit"}),
     "dpo": Peer("dpo", pairs, dpo),
     "ipo": Peer("dpo", pairs, partial(dpo, loss_type=["ipo"]), {"loss": "ipo"}),
     "simpo": Peer("dpo", pairs, simpo, {"loss": "simpo"}),

@@ -12,13 +12,13 @@ class DistillSpec(ReasoningSpec):
     """The teacher, how it answers, and all that is known of supervised learning."""
 
     model: str = setting(title="Student", help="The model that learns.", pick="model")
-    dataset: str = setting(
-        title="Prompts", help="Rows with a prompt; answers that stand in them are not read.", pick="dataset"
-    )
     teacher: str = setting(
         title="Teacher",
         help="The model whose answers are learned. It may have another tokenizer: answers are handed over as text.",
         pick="model",
+    )
+    dataset: str = setting(
+        title="Prompts", help="Rows with a prompt; answers that stand in them are not read.", pick="dataset"
     )
     max_new_tokens: int = setting(
         256,

@@ -17,13 +17,13 @@ class OnPolicySpec(TrainingSpec):
     one_tokenizer: ClassVar[tuple[str, str]] = ("model", "teacher")
 
     model: str = setting(title="Student", help="The model that learns.", pick="model")
-    dataset: str = setting(
-        title="Prompts", help="Rows with a prompt; with a student's share below 1 also with an answer.", pick="dataset"
-    )
     teacher: str = setting(
         title="Teacher",
         help="The model whose distribution is learned; it must have the student's tokenizer.",
         pick="model",
+    )
+    dataset: str = setting(
+        title="Prompts", help="Rows with a prompt; with a student's share below 1 also with an answer.", pick="dataset"
     )
     learning_rate: float = setting(
         5e-6,

@@ -12,6 +12,7 @@ from platform_core.jobs.spec import cross_field, setting
 class ReasoningSpec(SupervisedSpec):
     """Which tokens are reasoning, and what they weigh."""
 
+    model: str = setting(title="Model", help="The model that learns.", pick="model")
     dataset: str = setting(
         title="Dataset",
         help="Prompts with answers that carry their reasoning between tags, such as what a larger model wrote.",
