@@ -157,7 +157,7 @@ class PPOSpec(EntropySpec):
 ALGORITHM = Algorithm(
     name="ppo",
     title="PPO",
-    summary="A critic learns what each token of an answer is worth: credit a token, at the price of a second model.",
+    summary="A critic, a second model, learns what each token of an answer is worth, so that credit goes where it is due.",
     icon="balance",
     role="train",
     spec=PPOSpec,
