@@ -29,6 +29,8 @@ GIB = 2**30
 RUNNER = 0.75 * GIB
 """Main memory of a runner with its libraries; with CUDA's host side `CUDA_RUNNER`."""
 CUDA_RUNNER = 3.0 * GIB
+ON_VERL, ON_RAY = 0.75 * GIB, 3.5 * GIB
+"""What verl's own processes take beside the runner: torchrun with its trainer; Ray with its workers (measured)."""
 CUDA_CONTEXT = 0.8 * GIB
 SPARE = 1.15
 GPU_DEVICES = ("auto", "cuda")
@@ -63,6 +65,8 @@ def asks(workspace: Workspace, chosen: Algorithm, spec: JobSpec, gpus: tuple[Gpu
     if on_gpu and gpus and spec.gpu_memory_gib is None:  # more than a GPU has would wait for ever: it may try
         on_gpu = min(on_gpu, max(int(0.9 * g.memory_total) for g in gpus))
     memory = CUDA_RUNNER if wanted else RUNNER + peak
+    if getattr(spec, "engine", "") == "verl":
+        memory += ON_RAY if hasattr(spec, "num_generations") else ON_VERL
     return {
         "memory_bytes": int(memory if spec.memory_gib is None else spec.memory_gib * GIB),
         "gpus": wanted,

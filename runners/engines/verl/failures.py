@@ -8,16 +8,20 @@ from platform_core.errors import Problem
 
 CLUSTER_DIED = re.compile(
     r"(its|The|the) (worker process|node|actor|owner)[^.]{0,40} (has )?died|NodeDiedError|LocalRayletDiedError|"
-    r"raylet.{0,60}(died|exited|killed)|GCS.{0,60}(died|unavailable|not reachable|failed)|node was marked dead",
+    r"ActorUnavailableError|raylet.{0,60}(died|exited|killed)|node was marked dead|"
+    r"GCS.{0,60}(died|unavailable|not reachable|failed)",
 )
 PORT_TAKEN = re.compile(r"[Aa]ddress already in use|Failed to bind|port .{0,20}(is already|in use)|EADDRINUSE")
 MISSING = re.compile(r"(?:ModuleNotFoundError|ImportError): No module named '([\w.]+)'")
-MEMORY = re.compile(r"OutOfMemoryError|out of memory|MemoryError|Cannot allocate memory|OOM")
+MEMORY = re.compile(r"OutOfMemoryError|CUDA out of memory|MemoryError|Cannot allocate memory")
+"""Not the mere mention of memory: Ray lists it among the possible reasons of whatever died."""
 DISK = re.compile(r"No space left on device|Disk quota exceeded")
 NO_CLUSTER = re.compile(
     r"Could not find any running Ray instance|Failed to connect to the Ray cluster|ConnectionError: Could not"
 )
 RESOURCES = re.compile(r"Total available GPUs (\S+) is less than total desired GPUs (\S+)")
+TORCHRUN = "torch.distributed.elastic"
+"""What torchrun says of the process that failed: not why."""
 ERROR = re.compile(
     r"^(?:\S*(?:Error|Exception|Problem)\b[:(]).*|.*\b(?:AssertionError|ValueError|RuntimeError|KeyError)\b:?.*"
 )
@@ -64,7 +68,8 @@ def failure(lines: list[str], code: int) -> Problem:
             "Ray or one of its workers died while the job ran: start the job again, it goes on from its last "
             "checkpoint. The log says which process it was."
         )
-    line = next((line for line in reversed(lines) if ERROR.match(line.strip())), lines[-1] if lines else "")
+    told = [line for line in lines if ERROR.match(line.strip()) and TORCHRUN not in line]
+    line = (told or lines or [""])[-1]
     return Problem(
         "verl ended with exit code {code}: {line}. The log has the details.", code=code, line=line.strip()[:300]
     )

@@ -98,6 +98,7 @@ def test_metrics_get_the_platforms_names_and_the_rest_keep_verls() -> None:
         ("RuntimeError: Failed to bind to port 6379: Address already in use", "a port that it needs is taken"),
         ("ray.exceptions.LocalRayletDiedError: The task's local raylet died.", "died while the job ran"),
         ("The actor died unexpectedly before finishing this task: its node has died.", "died while the job ran"),
+        ("ray.exceptions.ActorUnavailableError: The actor 42 is unavailable: RPC error: Socket closed", "died while"),
         ("torch.OutOfMemoryError: CUDA out of memory.", "Memory ran out"),
         ("OSError: [Errno 28] No space left on device", "No space left"),
         ("ConnectionError: Could not find any running Ray instance.", "does not answer"),
@@ -109,3 +110,9 @@ def test_a_failure_is_a_sentence(line: str, words: str) -> None:
     problem = failures.failure(["Traceback (most recent call last):", line, "  more"], 1)
     assert isinstance(problem, Problem)
     assert words in str(problem)
+
+
+def test_what_ray_only_thinks_possible_is_no_reason() -> None:
+    guess = "There are some potential root causes. (1) The process is killed by SIGKILL by OOM killer."
+    lines = [guess, "Traceback (most recent call last):", "ray.exceptions.LocalRayletDiedError: the raylet died."]
+    assert "died while the job ran" in str(failures.failure(lines, 1))
