@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from platform_core.files import read_json, write_json
@@ -24,6 +25,7 @@ from runners.report import Report
 
 MODULE = "pkg://runners.engines.verl.reward"
 FOLDER, MODELS = "reward", "reward_models.json"
+OPENING = Lock()
 
 
 def prepare_reward(run: Run, report: Report, folder: Path) -> tuple[Saved, Reward]:
@@ -52,7 +54,9 @@ def compute_score(
         row=json.loads(extra["row"]) if extra.get("row") else {},
         number=extra.get("number"),
     )
-    score = opened(folder).score([answer])[0]
+    with OPENING:  # verl scores in threads, and would open it twice
+        scorer = opened(folder)
+    score = scorer.score([answer])[0]
     return {"score": score.value, **{f"rewards/{part.name}": part.value or 0.0 for part in score.parts}}
 
 
