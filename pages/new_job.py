@@ -14,7 +14,7 @@ from app.spec_form import Choice, Form, draft, fill, localised, spec_form
 from app.spec_text import accelerate_yaml, command_line, to_yaml
 from app.words import _, say
 from platform_core.algorithms.engines import EngineSpec
-from platform_core.algorithms.registry import Algorithm, algorithm, algorithms, engine_of
+from platform_core.algorithms.registry import Algorithm, Source, algorithm, algorithms, engine_of
 from platform_core.algorithms.training import TrainingSpec
 from platform_core.errors import Problem, text
 from platform_core.ids import new_id
@@ -33,16 +33,32 @@ TOKEN, MADE = "new-job.token", "new-job.made"
 def cards() -> None:
     """Every kind of job as a card, by what it is for."""
     header(_("New job"), _("Choose what to do. Every kind starts from defaults that work on this machine."))
-    for role, title in {"prepare": _("Prepare"), "train": _("Train"), "evaluate": _("Evaluate")}.items():
+    kinds = list(algorithms().values())
+    groups = {
+        _("Prepare"): [k for k in kinds if k.role == "prepare"],
+        **{title: [k for k in kinds if k.role == "train" and k.learns_from == source] for source, title in sources()},
+        _("Evaluate"): [k for k in kinds if k.role == "evaluate"],
+    }
+    for title, members in groups.items():
         st.markdown(f"##### {title}")
         with st.grid(3, min_column_width=260):
-            for kind in (a for a in algorithms().values() if a.role == role):
+            for kind in members:
                 with card(f"kind-{kind.name}"):
                     if st.button(
                         _(kind.title), icon=f":material/{kind.icon}:", type="tertiary", key=f"kind.{kind.name}"
                     ):
                         choose(kind.name)
                     st.caption(plain(_(kind.summary)))
+
+
+def sources() -> list[tuple[Source, str]]:
+    """What a training can learn from, and the words for it."""
+    return [
+        ("texts", _("Train on texts and answers")),
+        ("teacher", _("Learn from a larger model")),
+        ("preferences", _("Learn from preferences")),
+        ("rewards", _("Learn from rewards")),
+    ]
 
 
 def choose(kind: str) -> None:

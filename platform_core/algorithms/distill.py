@@ -101,6 +101,7 @@ ALGORITHM = Algorithm(
     summary="A larger model answers your prompts, and yours learns to answer like it.",
     icon="ink_pen",
     role="train",
+    learns_from="teacher",
     spec=DistillSpec,
     program="train",
     metrics=("loss", "mean_token_accuracy", "grad_norm", "learning_rate"),

@@ -100,6 +100,7 @@ ALGORITHM = Algorithm(
     summary="Yours answers, and a larger model of the same family says at every token what it would have said.",
     icon="co_present",
     role="train",
+    learns_from="teacher",
     spec=OnPolicySpec,
     program="train",
     metrics=("loss", "entropy", "completions/mean_length", "grad_norm", "learning_rate"),

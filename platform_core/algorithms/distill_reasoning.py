@@ -63,6 +63,7 @@ ALGORITHM = Algorithm(
     summary="Learn from answers that a larger model reasoned out: its thinking and its answer weighted apart.",
     icon="psychology",
     role="train",
+    learns_from="teacher",
     spec=ReasoningSpec,
     program="train",
     metrics=("loss", "answer_loss", "reasoning_loss", "mean_token_accuracy", "grad_norm"),

@@ -112,6 +112,7 @@ ALGORITHM = Algorithm(
     summary="Teach a model which of two answers is better: preference pairs, no reward model. IPO, cDPO, SimPO, too.",
     icon="thumbs_up_down",
     role="train",
+    learns_from="preferences",
     spec=DPOSpec,
     program="train",
     metrics=("rewards/margins", "rewards/accuracies", "loss", "logps/chosen", "logps/rejected", "grad_norm"),

@@ -43,6 +43,7 @@ ALGORITHM = Algorithm(
     summary="Let a model try, and reward what is right: for tasks whose answer can be checked.",
     icon="emoji_events",
     role="train",
+    learns_from="rewards",
     spec=GRPOSpec,
     program="train",
     metrics=("reward", "reward_std", "completions/mean_length", "entropy", "kl", "loss", "grad_norm"),

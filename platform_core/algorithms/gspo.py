@@ -46,6 +46,7 @@ ALGORITHM = Algorithm(
     summary="GRPO that weighs and clips whole answers, not tokens: steadier for long answers and mixtures of experts.",
     icon="stacks",
     role="train",
+    learns_from="rewards",
     spec=GSPOSpec,
     program="train",
     metrics=("reward", "reward_std", "completions/mean_length", "entropy", "clip_ratio/region_mean", "kl", "grad_norm"),

@@ -83,6 +83,7 @@ ALGORITHM = Algorithm(
     summary="Teach a model from thumbs up and down: one rated answer a row, no pairs needed.",
     icon="thumb_up",
     role="train",
+    learns_from="preferences",
     spec=KTOSpec,
     program="train",
     metrics=("rewards/margins", "rewards/chosen", "rewards/rejected", "kl", "loss", "grad_norm"),

@@ -62,6 +62,7 @@ ALGORITHM = Algorithm(
     summary="Learn to answer and to prefer at once, from pairs alone: no SFT before it, no reference model.",
     icon="balance",
     role="train",
+    learns_from="preferences",
     spec=ORPOSpec,
     program="train",
     metrics=("rewards/accuracies", "log_odds_ratio", "nll_loss", "loss", "logps/chosen", "logps/rejected"),

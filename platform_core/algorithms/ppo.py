@@ -157,9 +157,10 @@ class PPOSpec(EntropySpec):
 ALGORITHM = Algorithm(
     name="ppo",
     title="PPO",
-    summary="A critic, a second model, learns what each token of an answer is worth, so that credit goes where it is due.",
+    summary="A critic, a second model, learns what each token of an answer is worth: credit goes where it is due.",
     icon="balance",
     role="train",
+    learns_from="rewards",
     spec=PPOSpec,
     program="train",
     metrics=(

@@ -218,6 +218,7 @@ ALGORITHM = Algorithm(
     summary="Teach a model the language of plain texts, from scratch or further from where it is.",
     icon="menu_book",
     role="train",
+    learns_from="texts",
     spec=PretrainSpec,
     program="train",
     metrics=("loss", "grad_norm", "learning_rate", "mean_token_accuracy"),

@@ -12,6 +12,7 @@ from platform_core.errors import Problem
 from platform_core.jobs.spec import JobSpec
 
 Role = Literal["prepare", "train", "evaluate"]
+Source = Literal["texts", "teacher", "preferences", "rewards"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Algorithm:
 
     `program` is the module in `runners/programs` that runs it; `dataset_format` a family of
     `platform_core.datasets.needs.NEEDS`; `metrics` the names to draw first, the first one is the sparkline; `makes`
-    what its output is, as the library of models calls it.
+    what its output is, as the library of models calls it; `learns_from` what teaches a training.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Algorithm:
     engines: tuple[str, ...] = ("hf",)
     order: int = 100
     makes: Literal["model", "reward_model"] = "model"
+    learns_from: Source = "texts"
 
 
 def engine_of(chosen: Algorithm, spec: JobSpec) -> str:

@@ -49,6 +49,7 @@ ALGORITHM = Algorithm(
     summary="PPO without a critic: rewards against the mean of the whole batch, clipped as PPO does.",
     icon="add_chart",
     role="train",
+    learns_from="rewards",
     spec=ReinforcePPSpec,
     program="train",
     metrics=("reward", "reward_std", "completions/mean_length", "entropy", "kl", "grad_norm"),

@@ -64,6 +64,7 @@ ALGORITHM = Algorithm(
     summary="Learn to score answers from pairs of a better and a worse one: the reward of a later PPO or GRPO.",
     icon="grade",
     role="train",
+    learns_from="preferences",
     spec=RewardModelSpec,
     program="train",
     metrics=("accuracy", "margin", "loss", "mean_reward", "grad_norm", "learning_rate"),

@@ -43,6 +43,7 @@ ALGORITHM = Algorithm(
     summary="REINFORCE whose baseline is the other answers to the same prompt: simple, unbiased, no critic.",
     icon="group_remove",
     role="train",
+    learns_from="rewards",
     spec=RLOOSpec,
     program="train",
     metrics=("reward", "reward_std", "completions/mean_length", "entropy", "kl", "grad_norm"),

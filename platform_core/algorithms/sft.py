@@ -17,6 +17,7 @@ ALGORITHM = Algorithm(
     summary="Teach a model to answer: prompts with the answers you want.",
     icon="school",
     role="train",
+    learns_from="texts",
     spec=SFTSpec,
     program="train",
     metrics=("loss", "mean_token_accuracy", "grad_norm", "learning_rate"),

@@ -126,6 +126,7 @@ ALGORITHM = Algorithm(
     summary="One answer a prompt, judged by what is remembered of its prompt: no group, no critic, useful ones first.",
     icon="conversion_path",
     role="train",
+    learns_from="rewards",
     spec=SPOSpec,
     program="train",
     metrics=(
