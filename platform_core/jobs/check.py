@@ -213,7 +213,7 @@ def _check_machine(workspace: Workspace, spec: JobSpec) -> list[Finding]:
             have=cores,
         )
         findings.append(Finding("error", sentence, ("cpu_slots",)))
-    if spec.gpus:
+    if spec.gpus and not getattr(spec, "ray_address", None):  # those of a cluster are elsewhere
         there = len(gpus_here())
         if spec.gpus > there:
             sentence = text("It asks for {n} GPUs; this machine has {all}: take fewer.", n=spec.gpus, all=there)

@@ -60,6 +60,8 @@ def asks(workspace: Workspace, chosen: Algorithm, spec: JobSpec, gpus: tuple[Gpu
     """
     on_gpus = bool(gpus) and getattr(spec, "device", "cpu") in GPU_DEVICES
     wanted = spec.gpus if spec.gpus is not None else getattr(spec, "world_size", 1) if on_gpus else 0
+    if getattr(spec, "ray_address", None):
+        wanted = 0  # the cluster's own
     peak = peak_bytes(workspace, chosen, spec) * SPARE
     on_gpu = int(peak + CUDA_CONTEXT) if wanted and peak else 0
     if on_gpu and gpus and spec.gpu_memory_gib is None:  # more than a GPU has would wait for ever: it may try

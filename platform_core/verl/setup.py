@@ -44,7 +44,7 @@ class Setup:
     eval_every: int | Later = STEPS
     resume: int | None = None
     reward: Reward | None = None
-    ray_folder: str = "/tmp/ray"
+    ray_folder: str = "/tmp/lathe-ray"
 
     @property
     def train_file(self) -> str:

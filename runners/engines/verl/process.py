@@ -60,8 +60,7 @@ def run_trainer(command: Command, run: Run, report: Report, setup: Setup, look: 
     finally:
         end_all(child, leader, f"{MARK}={token}")
         pump.join(GONE_SECONDS)
-        if "--rdzv-backend=c10d" not in command.program:
-            shutil.rmtree(setup.ray_folder, ignore_errors=True)
+        shutil.rmtree(setup.ray_folder, ignore_errors=True)
     look(True)
     if child.returncode:
         raise failure(list(last), child.returncode)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from platform_core.algorithms.engines import EngineSpec
+from platform_core.algorithms.engines import EngineSpec, VerlRolloutSpec
 from platform_core.errors import Problem
 from platform_core.files import remove_whole
 from platform_core.verl.command import command
@@ -35,6 +35,10 @@ def begin(run: Run) -> Setup:
     folder = run.folder / "attempts" / str(run.attempt) / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    if isinstance(spec, VerlRolloutSpec) and spec.ray_address:
+        # The trainer's processes are on the cluster's nodes, whatever this machine has.
+        gpus = spec.gpus or 1
+        return Setup(folder, run.paths["model"], gpus_per_node=gpus, ray_folder=ray_folder(run))
     device = pick_device(spec.device)
     if device == "mps":
         device = "cpu"

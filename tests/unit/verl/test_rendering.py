@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 from platform_core.algorithms.engines import EngineSpec
 from platform_core.algorithms.registry import algorithm, algorithms
 from platform_core.errors import Problem
+from platform_core.jobs.estimate import asks
 from platform_core.jobs.messages import validate
 from platform_core.verl import compose
 from platform_core.verl.fields import FIELDS
 from platform_core.verl.override import Override, check_keys, split, written
+from platform_core.workspace.service import open_workspace
 from tests.unit.verl.profiles import GOLDEN, PROFILES, rendered
 
 ON_VERL = [a for a in algorithms().values() if "verl" in a.engines]
@@ -174,3 +177,10 @@ def test_an_interpreter_without_verl_is_a_sentence() -> None:
     with pytest.raises(Problem, match="make setup-verl") as problem:
         compose.compose("/usr/bin/python3", "ppo_trainer", [])
     assert "environment" in problem.value.fields
+
+
+def test_a_job_on_a_cluster_takes_no_gpu_of_this_machine(tmp_path: Path) -> None:
+    place = open_workspace(tmp_path)
+    for address, gpus in ((None, 8), ("10.0.0.1:6379", 0)):
+        spec = algorithm("grpo").spec.model_validate(base("grpo", gpus=8, ray_address=address))
+        assert asks(place, algorithm("grpo"), spec, ())["gpus"] == gpus
