@@ -47,10 +47,13 @@ OTHERS = {
         Variable("LATHE_DOCTOR_SEEDS", "4", "Seeds of the doctor's tests; `make doctor`: 20."),
         Variable("LATHE_DOCTOR_FIRST", "0", "The first of those seeds."),
         Variable("LATHE_LOCKED_SECONDS", "3", "How long the test of a locked database keeps it locked."),
+        Variable("LATHE_VERL", "a few", "Which trainings the tests run on real verl; `make verl`: `all`."),
     ),
     "Set by the platform in each runner": (
         Variable("LATHE_JOB", "", "The id of the runner's job."),
         Variable("LATHE_ATTEMPT", "", "Job and attempt: by it the processes that a runner left behind are found."),
+        Variable("LATHE_VERL_RUN", "", "The folder through which verl's processes and their runner speak."),
+        Variable("LATHE_VERL_TOKEN", "", "By it the processes that a training on verl left behind are found."),
     ),
 }
 """Variables of programs that can't or need not import the platform."""

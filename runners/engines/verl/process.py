@@ -24,7 +24,7 @@ from runners.report import Report
 POLL_SECONDS = 0.2
 LINES_KEPT = 400
 GONE_SECONDS = 10.0
-MARK = "LATHE_VERL"
+MARK = "LATHE_VERL_TOKEN"
 
 
 def run_trainer(command: Command, run: Run, report: Report, setup: Setup, look: Callable[[bool], None]) -> bool:
