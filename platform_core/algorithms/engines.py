@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -79,6 +79,15 @@ class EngineSpec(TrainingSpec):
 
 class VerlRolloutSpec(EngineSpec):
     """Reinforcement learning on verl: how its rollouts are made and how many machines take part."""
+
+    adv_estimator: ClassVar[str] = "grpo"
+    """How verl turns rewards into advantages."""
+    policy_loss: ClassVar[str] = ""
+    """verl's `policy_loss.loss_mode`; empty: its plain clipped one."""
+    loss_average: ClassVar[str] = "dapo"
+    """How token losses are averaged where the spec leaves no choice: as GRPO or DAPO do."""
+    kl_in_reward: ClassVar[bool] = False
+    """Whether the pull towards the start model is part of the reward; else it is in the loss."""
 
     nodes: int = setting(
         1,

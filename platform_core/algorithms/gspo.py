@@ -8,6 +8,9 @@ from platform_core.jobs.spec import setting
 
 
 class GSPOSpec(KLLossSpec):
+    policy_loss = "gspo"
+    loss_average = "grpo"
+
     minibatches: int = setting(
         4,
         title="Minibatches",

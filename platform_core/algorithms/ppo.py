@@ -13,6 +13,8 @@ from platform_core.jobs.spec import cross_field, setting
 
 class PPOSpec(EntropySpec):
     one_process = True
+    adv_estimator = "gae"
+    kl_in_reward = True
 
     learning_rate: float = setting(
         1e-6,

@@ -10,6 +10,9 @@ from platform_core.jobs.spec import setting
 
 
 class ReinforcePPSpec(EntropySpec):
+    adv_estimator = "reinforce_plus_plus"
+    kl_in_reward = True
+
     engine: Literal["verl"] = setting(
         "verl", title="Engine", help="REINFORCE++ runs on verl only.", labels={"verl": "verl"}
     )

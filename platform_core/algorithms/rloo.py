@@ -8,6 +8,9 @@ from platform_core.jobs.spec import setting
 
 
 class RLOOSpec(RolloutSpec):
+    adv_estimator = "rloo"
+    kl_in_reward = True
+
     num_generations: int = setting(
         4,
         title="Group size",

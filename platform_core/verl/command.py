@@ -72,7 +72,7 @@ def command(kind: str, spec: EngineSpec, setup: Setup, python: str) -> Command:
     return Command(
         rl.CONFIG,
         (python, "-P", "-m", "runners.engines.verl.main_rl"),
-        tuple(rl.overrides(kind, spec, setup)),
+        tuple(rl.overrides(spec, setup)),
         typed,
         environment | ray_environment(spec, setup),
     )

@@ -11,15 +11,6 @@ from platform_core.verl.override import Override as O
 from platform_core.verl.setup import Setup
 
 CONFIG = "ppo_trainer"
-ESTIMATORS = {
-    "grpo": "grpo",
-    "gspo": "grpo",
-    "rloo": "rloo",
-    "ppo": "gae",
-    "reinforce_pp": "reinforce_plus_plus",
-}
-KL_IN_REWARD = ("ppo", "reinforce_pp", "rloo")
-"""Kinds whose pull towards the start model is part of the reward; the others have it in the loss."""
 KL_ESTIMATORS = {"k1": "kl", "k2": "mse", "k3": "low_var_kl"}
 NO_CLIP = 1e9
 PLAIN_TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
@@ -27,7 +18,7 @@ PLAIN_TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor
 MOST_WORKERS = 8
 
 
-def overrides(kind: str, spec: RolloutSpec, setup: Setup) -> list[O]:
+def overrides(spec: RolloutSpec, setup: Setup) -> list[O]:
     """The settings of a job in verl's keys. One step answers `prompts_of` prompts `num_generations` times each."""
     world = setup.gpus_per_node * spec.nodes
     prompts = prompts_of(spec, world)
@@ -40,11 +31,11 @@ def overrides(kind: str, spec: RolloutSpec, setup: Setup) -> list[O]:
         *([O("actor_rollout_ref.model.custom_chat_template", PLAIN_TEMPLATE)] if setup.plain else []),
         *attention("actor_rollout_ref.model", setup),
         *adapter("actor_rollout_ref.model", spec, merge=True),
-        *_actor(kind, spec, setup, prompts),
-        *_reference(kind, spec, setup),
+        *_actor(spec, setup, prompts),
+        *_reference(spec, setup),
         *_rollout(spec, setup, workers),
         *(_critic(spec, setup) if isinstance(spec, PPOSpec) else []),
-        *_algorithm(kind, spec),
+        *_algorithm(spec),
         *_reward(setup, workers),
         *_trainer(spec, setup),
     ]
@@ -67,9 +58,9 @@ def _data(spec: RolloutSpec, setup: Setup, prompts: int) -> list[O]:
     ]
 
 
-def _actor(kind: str, spec: RolloutSpec, setup: Setup, prompts: int) -> list[O]:
+def _actor(spec: RolloutSpec, setup: Setup, prompts: int) -> list[O]:
     low, high = spec.clip_epsilon, spec.clip_epsilon_high or spec.clip_epsilon
-    in_loss = bool(spec.kl_coef) and kind not in KL_IN_REWARD
+    in_loss = bool(spec.kl_coef) and not spec.kl_in_reward
     return [
         *_sharding("actor_rollout_ref.actor", "fsdp_config", spec, setup),
         *schedule("actor_rollout_ref.actor.optim", spec, spec.learning_rate, setup),
@@ -79,8 +70,8 @@ def _actor(kind: str, spec: RolloutSpec, setup: Setup, prompts: int) -> list[O]:
         O("actor_rollout_ref.actor.clip_ratio", low),
         O("actor_rollout_ref.actor.clip_ratio_low", low),
         O("actor_rollout_ref.actor.clip_ratio_high", high),
-        *([O("actor_rollout_ref.actor.policy_loss.loss_mode", "gspo")] if kind == "gspo" else []),
-        *_aggregation(kind, spec),
+        *([O("actor_rollout_ref.actor.policy_loss.loss_mode", spec.policy_loss)] if spec.policy_loss else []),
+        *_aggregation(spec),
         O("actor_rollout_ref.actor.calculate_entropy", True),
         O("actor_rollout_ref.actor.entropy_coeff", getattr(spec, "entropy_coef", 0.0)),
         O("actor_rollout_ref.actor.use_kl_loss", in_loss),
@@ -97,9 +88,9 @@ def _kl_loss(spec: RolloutSpec) -> list[O]:
     return [O(f"{prefix}.kl_loss_coef", spec.kl_coef), O(f"{prefix}.kl_loss_type", estimator)]
 
 
-def _aggregation(kind: str, spec: RolloutSpec) -> list[O]:
+def _aggregation(spec: RolloutSpec) -> list[O]:
     """How token losses are averaged; DAPO over the batch, GRPO and GSPO a sequence, Dr. GRPO by a constant."""
-    loss = getattr(spec, "loss_type", "grpo" if kind == "gspo" else "dapo")
+    loss = getattr(spec, "loss_type", spec.loss_average)
     mode = {"grpo": "seq-mean-token-mean", "dr_grpo": "seq-mean-token-sum-norm"}.get(loss, "token-mean")
     found = [O("actor_rollout_ref.actor.loss_agg_mode", mode)]
     if loss == "dr_grpo":
@@ -128,7 +119,7 @@ def _sharding(prefix: str, part: str, spec: RolloutSpec, setup: Setup) -> list[O
     ]
 
 
-def _reference(kind: str, spec: RolloutSpec, setup: Setup) -> list[O]:
+def _reference(spec: RolloutSpec, setup: Setup) -> list[O]:
     prefix = "actor_rollout_ref.ref"
     micro = O(f"{prefix}.log_prob_micro_batch_size_per_gpu", spec.batch_size)
     if not spec.kl_coef:
@@ -185,12 +176,12 @@ def _critic(spec: PPOSpec, setup: Setup) -> list[O]:
     ]
 
 
-def _algorithm(kind: str, spec: Any) -> list[O]:
+def _algorithm(spec: Any) -> list[O]:
     with_group = getattr(spec, "baseline", "batch") == "group"
-    found = [O("algorithm.adv_estimator", ESTIMATORS[kind] + ("_baseline" if with_group else ""))]
-    if kind == "grpo":
+    found = [O("algorithm.adv_estimator", spec.adv_estimator + ("_baseline" if with_group else ""))]
+    if hasattr(spec, "scaling"):
         found.append(O("algorithm.norm_adv_by_std_in_grpo", spec.scaling == "group"))
-    in_reward = bool(spec.kl_coef) and kind in KL_IN_REWARD
+    in_reward = bool(spec.kl_coef) and spec.kl_in_reward
     found.append(O("algorithm.use_kl_in_reward", in_reward))
     if in_reward:
         found.append(O("algorithm.kl_ctrl.kl_coef", spec.kl_coef))

@@ -71,6 +71,7 @@ CASES = {
     "kto": ("kto", {**PREFERENCE, **DEEP}),
     "reward model": ("reward_model", {**PREFERENCE, **DEEP}),
     "grpo with two updates a rollout": ("grpo", {**GRPO, "num_iterations": 2, "logging_steps": 3, "save_every": 3}),
+    "cispo": ("cispo", {**GRPO, "minibatches": 2, "clip_epsilon_high": 1.2}),
     "gspo": ("gspo", {**GRPO, "minibatches": 3, "logging_steps": 2, "kl_coef": 0.05}),
     "ppo": ("ppo", {**GRPO, **DEEP, **MEASURED, "minibatches": 2, "kl_coef": 0.05, "critic_learning_rate": 1e-2}),
     "ppo an adapter": (

@@ -122,6 +122,12 @@ def gspo(trainer: Any, seen: Seen) -> torch.Tensor:
     return clipped(ratio, group_advantages(seen).flatten(), 3e-2, 4e-2).mean()
 
 
+def cispo(trainer: Any, seen: Seen) -> torch.Tensor:
+    now = seen.log_probs(trainer, trainer.model.state_dict())
+    weighed = -seen.log_ratio.exp().clamp(max=1.02) * group_advantages(seen) * now * seen.mask
+    return weighed.sum() / (seen.tokens / 2)
+
+
 def rloo(trainer: Any, seen: Seen) -> torch.Tensor:
     rewards = (seen.rewards - BETA * seen.whole_kl.sum(1)[: len(seen.rewards)]).view(-1, 4)
     others = (rewards.sum(1, keepdim=True) - rewards) / 3
@@ -161,6 +167,7 @@ CASES: dict[str, tuple[str, dict[str, object], Callable[[Any, Seen], torch.Tenso
     "dapo": ("grpo", {}, dapo),
     "dr. grpo": ("grpo", {"loss_type": "dr_grpo", "kl_correction": False}, dr_grpo),
     "gspo": ("gspo", {"clip_epsilon": 3e-2, "clip_epsilon_high": 4e-2, "kl_coef": 0.0}, gspo),
+    "cispo": ("cispo", {"clip_epsilon_high": 1.02, "kl_coef": 0.0}, cispo),
     "rloo": ("rloo", {}, rloo),
     "ppo": ("ppo", {"gamma": 0.9, "gae_lambda": 0.8}, ppo),
     "spo": ("spo", {"num_generations": 1}, spo),
