@@ -18,7 +18,7 @@ from platform_core.errors import Problem
 from platform_core.jobs import service as jobs
 from platform_core.jobs.spec import Pick, setting_of
 from platform_core.jobs.states import ACTIVE, WAITING
-from platform_core.models.service import ModelInfo, list_models
+from platform_core.models.service import ModelInfo, checkpoints, list_models
 from platform_core.models.vocabulary import vocabulary_size
 from platform_core.rewards import service as rewards
 from platform_core.rewards.kinds.registry import kinds
@@ -37,7 +37,7 @@ def choices_for(workspace: Workspace, chosen: Algorithm) -> dict[Pick, Sequence[
         library = list_models(workspace)
         kinds = ("model", "adapter", "reward_model") if chosen.name == "reward_model" else ("model", "adapter")
         models = [m for m in library if m.kind in kinds]
-        offers["model"] = [*map(model_choice, models), *coming(workspace, "train")]
+        offers["model"] = [*map(model_choice, models), *coming(workspace, "train"), *saved(workspace)]
         tokenizers = [m for m in library if m.kind == "tokenizer"]
         others = [m for m in models if m.has_tokenizer]
         offers["tokenizer"] = [
@@ -88,6 +88,14 @@ def coming(workspace: Workspace, role: str) -> list[Choice]:
     kinds = [a.name for a in algorithms().values() if a.role == role and a.makes == "model"]
     found = jobs.list_jobs(workspace, states=[*ACTIVE, *WAITING], kinds=kinds)
     return [Choice(f"job:{j.id}", _("{name} · when it has finished", name=j.name), fits=False) for j in found]
+
+
+def saved(workspace: Workspace) -> list[Choice]:
+    """Checkpoints of the newest jobs, to start from."""
+    return [
+        Choice(ref, _("{name} · checkpoint of step {step}", name=name, step=f"{step:,}"), fits=False)
+        for ref, name, step in checkpoints(workspace)
+    ]
 
 
 def dataset_choices(workspace: Workspace, family: str | None) -> list[Choice]:

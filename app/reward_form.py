@@ -143,5 +143,5 @@ def take(typed: str) -> None:
 def told(findings: Sequence[Finding]) -> None:
     """What is wrong with the reward as a whole."""
     for finding in findings:
-        if finding.level != "warning":
+        if finding.forbids:
             st.markdown(f":small[:red[:material/error: {plain(say(localised(finding.text)))}]]")

@@ -189,6 +189,8 @@ def say_beside(slot: Any, made: Setting, findings: Sequence[Finding]) -> None:
             return
     if any(f.level == "missing" for f in findings):
         slot.caption(_("Needed"))
+    elif known := [f for f in findings if f.level == "usual"]:
+        slot.caption(plain(say(localised(known[0].text))))
     elif made.recommended:
         low, high = made.recommended
         slot.caption(_("usual {low} to {high}", low=short(low), high=short(high)))

@@ -57,7 +57,7 @@ def set_(changes: tuple[str, ...], as_json: bool) -> None:
     merged = {**service.current(place).model_dump(), **wanted}
     options, findings = validate(Options, {n: v for n, v in merged.items() if v is not None})
     if options is None:
-        raise Rejected([f for f in findings if f.level != "warning"])
+        raise Rejected([f for f in findings if f.forbids])
     service.change(place, wanted, current_user())
     if as_json:
         show_json(service.current(place).model_dump())

@@ -208,7 +208,7 @@ def _run(
     spec, findings = service.examine(place, chosen.name, values)
     warn([f for f in findings if f.level == "warning"])
     if spec is None:
-        raise service.Rejected([f for f in findings if f.level != "warning"])
+        raise service.Rejected([f for f in findings if f.forbids])
     if dry_run:
         _show_resolved(chosen, name, spec, findings, as_json)
         return 0

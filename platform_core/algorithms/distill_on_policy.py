@@ -34,6 +34,7 @@ class OnPolicySpec(TrainingSpec):
         le=1,
         scientific=True,
         recommended=(1e-6, 2e-5),
+        scales=True,
     )
     batch_size: int = setting(
         8,

@@ -79,6 +79,7 @@ class DPOSpec(TrainingSpec):
         le=1,
         scientific=True,
         recommended=(1e-6, 5e-6),
+        scales=True,
     )
     batch_size: int = setting(
         32,

@@ -50,6 +50,7 @@ class KTOSpec(TrainingSpec):
         le=1,
         scientific=True,
         recommended=(5e-7, 5e-6),
+        scales=True,
     )
     batch_size: int = setting(
         32,

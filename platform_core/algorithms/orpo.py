@@ -34,6 +34,7 @@ class ORPOSpec(TrainingSpec):
         le=1,
         scientific=True,
         recommended=(5e-6, 1e-5),
+        scales=True,
     )
     batch_size: int = setting(
         32,

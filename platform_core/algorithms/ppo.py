@@ -25,6 +25,7 @@ class PPOSpec(EntropySpec):
         le=1,
         scientific=True,
         recommended=(1e-6, 5e-6),
+        scales=True,
     )
     critic_learning_rate: float = setting(
         1e-5,
@@ -36,6 +37,7 @@ class PPOSpec(EntropySpec):
         le=1,
         scientific=True,
         recommended=(5e-6, 1e-4),
+        scales=True,
     )
     critic_model: str | None = setting(
         None,

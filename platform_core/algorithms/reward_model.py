@@ -37,6 +37,7 @@ class RewardModelSpec(TrainingSpec):
         le=1,
         scientific=True,
         recommended=(5e-6, 2e-5),
+        scales=True,
     )
     batch_size: int = setting(
         32,

@@ -51,6 +51,7 @@ class RolloutSpec(VerlRolloutSpec):
         le=1,
         scientific=True,
         recommended=(1e-6, 1e-5),
+        scales=True,
     )
     batch_size: int = setting(
         16,

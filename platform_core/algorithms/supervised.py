@@ -30,6 +30,7 @@ class SupervisedSpec(TrainingSpec):
         le=1,
         scientific=True,
         recommended=(1e-5, 5e-5),
+        scales=True,
     )
     batch_size: int = setting(
         8,

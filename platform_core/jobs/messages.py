@@ -13,7 +13,7 @@ from platform_core.errors import Text, text
 from platform_core.jobs.spec import Setting, setting_of
 
 S = TypeVar("S", bound=BaseModel)
-Level = Literal["missing", "error", "warning"]
+Level = Literal["missing", "error", "warning", "usual"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,11 @@ class Finding:
     level: Level
     text: Text
     fields: tuple[str, ...] = ()
+
+    @property
+    def forbids(self) -> bool:
+        """Whether the job can't run like that."""
+        return self.level in ("missing", "error")
 
 
 def validate(spec_class: type[S], values: Mapping[str, Any]) -> tuple[S | None, list[Finding]]:

@@ -31,6 +31,7 @@ from platform_core.jobs.messages import Finding, validate
 from platform_core.jobs.spec import JobSpec, Reference, references, spec_hash
 from platform_core.jobs.states import DELETABLE, STARTABLE, STOPPABLE, State, word
 from platform_core.jobs.store import Job
+from platform_core.jobs.usual import with_scaled_ranges
 from platform_core.models.service import model_path
 from platform_core.rewards import service as rewards
 from platform_core.rewards.spec import models_of
@@ -53,7 +54,7 @@ def examine(workspace: Workspace, kind: str, values: Mapping[str, Any]) -> tuple
     if spec is None:
         return None, findings
     spec = resolve(spec)
-    findings = [*check(workspace, chosen, spec), *findings]
+    findings = with_scaled_ranges(workspace, spec, [*check(workspace, chosen, spec), *findings])
     return (None if any(f.level == "error" for f in findings) else spec), findings
 
 
@@ -91,7 +92,7 @@ def create(
         values = {"engine": engine, **values}
     spec, findings = examine(workspace, kind, values)
     if spec is None:
-        raise Rejected([f for f in findings if f.level != "warning"])
+        raise Rejected([f for f in findings if f.forbids])
     engine = engine_of(chosen, spec)
     job_id, at, actor = new_id(), now(), actor or current_user()
     label = name.strip()[:200] or f"{chosen.title} {job_id[-4:]}"

@@ -21,7 +21,10 @@ Pick = Literal["model", "tokenizer", "dataset", "reward", "environment"]
 
 @dataclass(frozen=True)
 class Setting:
-    """What a form, a command line and the docs know of a field beyond its type and bounds; `lines` a text may have."""
+    """What a form, a command line and the docs know of a field beyond its type and bounds; `lines` a text may have.
+
+    `scales`: whether the recommended range is that of a model of a billion parameters (`platform_core.jobs.usual`).
+    """
 
     title: str
     help: str
@@ -29,6 +32,7 @@ class Setting:
     unit: str = ""
     advanced: bool = False
     recommended: tuple[float, float] | None = None
+    scales: bool = False
     step: float | None = None
     scientific: bool = False
     pick: Pick | None = None

@@ -24,6 +24,8 @@ from platform_core.settings import allowed_roots
 from platform_core.workspace.service import Workspace
 
 HEADER_LIMIT = 100 * 2**20
+LOOKED_AT = 50
+"""Jobs whose checkpoints a picker offers."""
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 Kind = Literal["model", "reward_model", "adapter", "tokenizer"]
 KINDS: tuple[Kind, ...] = ("model", "reward_model", "adapter", "tokenizer")
@@ -161,6 +163,18 @@ def model_path(workspace: Workspace, ref: str) -> Path:
             "There is no model “{ref}” in the library: choose another, or put its folder into `models/`.", ref=ref
         )
     return resolve_inside(ref, [workspace.models, *allowed_roots(workspace.home)])
+
+
+def checkpoints(workspace: Workspace, most: int = LOOKED_AT) -> list[tuple[str, str, int]]:
+    """Reference, job's name and step of the whole checkpoints of the newest `most` jobs, the newest first."""
+    with reading(workspace.engine) as connection:
+        known = store.find_jobs(connection, states=["completed", "stopped", "paused", "failed"])
+    found: list[tuple[str, str, int]] = []
+    for job in known[:most]:
+        places = workspace.job_folder(job.id).glob("checkpoints/step-*/complete.json")
+        steps = sorted((int(p.parent.name[5:]) for p in places if p.parent.name[5:].isdigit()), reverse=True)
+        found += [(f"job:{job.id}@{step}", job.name, step) for step in steps]
+    return found
 
 
 def _checkpoint(workspace: Workspace, job: store.Job, step: str) -> Path:

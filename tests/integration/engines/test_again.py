@@ -16,6 +16,7 @@ from platform_core.jobs.again import again, differences
 from platform_core.jobs.export import export
 from platform_core.jobs.store import Job as Row
 from platform_core.metrics.reader import Reader
+from platform_core.models.service import check_model, checkpoints
 from platform_core.workspace.service import Workspace, open_workspace
 from runners.programs.compare import compare
 from tests.integration.engines.jobs import TRAINING, Job, forked
@@ -109,3 +110,20 @@ def test_only_a_training_that_has_run_is_proved(place: Workspace) -> None:
     assert verify.verdict(proof) is None
     with pytest.raises(Problem, match="does not train"):
         verify.create(place, proof.id)
+
+
+def test_a_checkpoint_is_a_start_without_waiting_for_its_job(place: Workspace) -> None:
+    row = service.create(place, "sft", SFT | {"save_every": 2, "keep_checkpoints": 9}, name="first")
+    ran(place, row)
+    with writing(place.engine) as connection:
+        store.change_state(connection, row.id, ["pending"], "queued", "test")
+        store.change_state(connection, row.id, ["queued"], "stopped", "test")
+    assert [step for _, _, step in checkpoints(place)] == [4, 2]
+    start = f"job:{row.id}@4"
+    onward = service.create(place, "sft", SFT | {"model": start, "max_steps": 1}, name="onward")
+    assert service.needs(place, onward.id) == []
+    further = ran(place, onward)
+    with Reader(further.folder / "metrics.sqlite") as run, Reader(place.job_folder(row.id) / "metrics.sqlite") as old:
+        assert run.points("loss")[1][0] < old.points("loss")[1][0]
+    with pytest.raises(Problem, match="no checkpoint of step 3; there are 2, 4"):
+        check_model(place, f"job:{row.id}@3")
