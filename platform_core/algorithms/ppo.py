@@ -45,6 +45,7 @@ class PPOSpec(EntropySpec):
         help="A reward model with the same tokenizer, whose score it begins with, or another model. Empty: the model "
         "that learns, with a value head of zeros.",
         group="Critic",
+        advanced=True,
         pick="model",
     )
     critic_warmup_steps: int = setting(

@@ -18,6 +18,7 @@ from platform_core.errors import Problem
 from platform_core.jobs import service as jobs
 from platform_core.jobs.states import ENDED
 from platform_core.metrics.reader import Reader
+from platform_core.models.answers import answer
 from platform_core.models.service import check_model
 
 Server = Any
@@ -89,6 +90,8 @@ def test_made_run_watched_and_used(
     except Problem as problem:
         raise AssertionError(str(problem)) from problem
     assert info.has_tokenizer
+    if chosen.makes == "model":
+        assert set(answer(server.home, {"it": info.path}, "3+3=", 4)) == {"it"}
 
 
 OFTEN_ABSENT = {"kl", "tracker/rho"}
