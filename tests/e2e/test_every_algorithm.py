@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -72,11 +73,11 @@ def test_made_run_watched_and_used(
     expect(start).to_be_enabled(timeout=20_000)
     start.click()
     page.wait_for_url("**/monitor?job=*")
-    (made,) = jobs.list_jobs(server.workspace, kinds=[kind])
+    made = parse_qs(urlsplit(page.url).query)["job"][0]
     deadline = time.monotonic() + 120
-    while jobs.get(server.workspace, made.id).state not in ENDED and time.monotonic() < deadline:
+    while jobs.get(server.workspace, made).state not in ENDED and time.monotonic() < deadline:
         time.sleep(0.2)
-    job = jobs.get(server.workspace, made.id)
+    job = jobs.get(server.workspace, made)
     assert job.state == "completed", (job.state, job.reason)
     with Reader(server.workspace.job_folder(job.id) / "metrics.sqlite") as run:
         reported = set(run.names())

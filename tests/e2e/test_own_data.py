@@ -32,6 +32,7 @@ def sums_file(tmp_path: Path) -> Path:
 
 
 def test_upload_check_form_start(page: Page, server: Server, opened: Opened, tiny_model: str, sums_file: Path) -> None:
+    before = {job.id for job in jobs.list_jobs(server.workspace, kinds=["sft"])}
     opened(page, "/datasets")
     page.locator("input[type=file]").set_input_files(sums_file)
     expect(page.get_by_role("heading", name="my-sums-1.jsonl")).to_be_visible()
@@ -53,7 +54,7 @@ def test_upload_check_form_start(page: Page, server: Server, opened: Opened, tin
     expect(start).to_be_enabled()
     start.dblclick()
     page.wait_for_url("**/monitor?job=*")
-    made = jobs.list_jobs(server.workspace, kinds=["sft"])
+    made = [job for job in jobs.list_jobs(server.workspace, kinds=["sft"]) if job.id not in before]
     assert len(made) == 1, "two presses made more than one job"
     assert made[0].spec["dataset"] == "my-sums-1.jsonl"
     assert made[0].spec["max_steps"] == 3
