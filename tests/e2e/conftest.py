@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,13 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("served")
+    with serving(tmp_path_factory.mktemp("served")) as started:
+        yield started
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    """A server on a workspace of its own in `folder`; it and what it started are ended afterwards."""
     process, started = serve(folder / "workspace", folder / "server.log")
     try:
         yield started
@@ -159,7 +166,11 @@ def opened(server: Server) -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def tiny_model(server: Server) -> str:
-    """A two-layer Llama with a byte-level tokenizer in the library."""
+    return make_tiny_model(server)
+
+
+def make_tiny_model(server: Server) -> str:
+    """A two-layer Llama with a byte-level tokenizer in the library; its name."""
     folder = server.workspace.models / "tiny-llama"
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()

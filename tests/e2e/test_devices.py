@@ -76,7 +76,7 @@ def until(done: Callable[[], object], seconds: float = 120) -> None:
 
 
 def rows(place: Path) -> str:
-    (place / "words.jsonl").write_text("".join(json.dumps({"text": f"{i} and {i + 1}."}) + "\n" for i in range(20_000)))
+    (place / "words.jsonl").write_text("".join(json.dumps({"text": f"{i} and {i + 1}."}) + "\n" for i in range(60_000)))
     return "words.jsonl"
 
 

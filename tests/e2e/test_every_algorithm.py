@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -21,8 +20,8 @@ from platform_core.jobs.states import ENDED
 from platform_core.metrics.reader import Reader
 from platform_core.models.answers import answer
 from platform_core.models.service import check_model
+from tests.e2e.conftest import Server, make_tiny_model, serving
 
-Server = Any
 Opened = Callable[..., None]
 KINDS = [kind.name for kind in algorithms().values() if kind.role == "train" and "hf" in kind.engines]
 ROWS: dict[str, Callable[[int], dict[str, object]]] = {
@@ -48,7 +47,19 @@ SMALL = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of its own: the other tests' forms choose by themselves where only one model is there."""
+    with serving(tmp_path_factory.mktemp("every-algorithm")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def tiny_model(server: Server) -> str:
+    return make_tiny_model(server)
+
+
+@pytest.fixture(scope="session")
 def data(server: Server) -> dict[str, str]:
     """A small dataset in the format of each family."""
     made = {}

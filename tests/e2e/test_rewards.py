@@ -23,7 +23,7 @@ def settled(page: Page) -> None:
 def test_from_the_menu_to_a_job(
     page: Page, new_page: Callable[..., Page], server: Server, opened: Callable[..., None]
 ) -> None:
-    datasets.receive(server.home, "doubles.jsonl", [("\n".join(LINES) + "\n").encode()])
+    datasets.receive(server.home, "reward-doubles.jsonl", [("\n".join(LINES) + "\n").encode()])
     opened(page, "/")
     page.get_by_role("link", name="Rewards").click()
     main = page.get_by_test_id("stMain")

@@ -56,8 +56,15 @@ def mallory() -> Iterator[int]:
 def seen_by(stage: Stage, job: service.Job) -> str:
     """CUDA_VISIBLE_DEVICES of the runner."""
     runner = stage.processes(job).runner
-    environment = Path(f"/proc/{runner.pid}/environ").read_bytes().decode().split("\0")
-    return next(v.partition("=")[2] for v in environment if v.startswith("CUDA_VISIBLE_DEVICES="))
+    found: list[str] = []
+
+    def is_there() -> bool:  # a process that was forked a moment ago has its parent's still
+        environment = Path(f"/proc/{runner.pid}/environ").read_bytes().decode().split("\0")
+        found.extend(v.partition("=")[2] for v in environment if v.startswith("CUDA_VISIBLE_DEVICES="))
+        return bool(found)
+
+    stage.until(is_there)
+    return found[0]
 
 
 def why(stage: Stage, job: service.Job) -> str:
