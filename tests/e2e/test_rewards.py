@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from platform_core.datasets import service as datasets
 from platform_core.rewards import service as rewards
-from tests.e2e.conftest import SETTLED, Server
+from tests.e2e.conftest import SETTLED, Server, serving
 
 CODE = "def score(completion, reference, prompt, row):\n    return len(completion) < 99, '<b>short</b>'\n"
 LINES = [json.dumps({"prompt": f"{n}+{n}=", "answer": str(2 * n)}) for n in range(3, 9)]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of its own: the bench begins with the first dataset there is."""
+    with serving(tmp_path_factory.mktemp("rewards")) as started:
+        yield started
 
 
 def settled(page: Page) -> None:
@@ -23,7 +31,7 @@ def settled(page: Page) -> None:
 def test_from_the_menu_to_a_job(
     page: Page, new_page: Callable[..., Page], server: Server, opened: Callable[..., None]
 ) -> None:
-    datasets.receive(server.home, "reward-doubles.jsonl", [("\n".join(LINES) + "\n").encode()])
+    datasets.receive(server.home, "doubles.jsonl", [("\n".join(LINES) + "\n").encode()])
     opened(page, "/")
     page.get_by_role("link", name="Rewards").click()
     main = page.get_by_test_id("stMain")

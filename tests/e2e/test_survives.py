@@ -21,7 +21,7 @@ from platform_core.models.service import model_path
 
 Server = Any
 Opened = Callable[..., None]
-STEPS = 300
+STEPS = 700
 BY_THE_CLOCK = ("tokens_per_second", "samples_per_second", "step_time")
 
 
@@ -71,7 +71,7 @@ def test_pause_kill_retry_and_compare(page: Page, server: Server, opened: Opened
     paused_at = step()
     assert 10 < paused_at < STEPS
     page.get_by_role("button", name="Go on").click()
-    until(lambda: state() == "running" and step() > paused_at + 60)
+    until(lambda: state() == "running" and step() > paused_at + 20)
     attempts, _changes = jobs.history(server.workspace, disturbed.id)
     assert attempts[-1].pid is not None
     os.kill(attempts[-1].pid, signal.SIGKILL)
