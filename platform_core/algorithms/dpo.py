@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
+from platform_core.algorithms.pairs import PairSpec
 from platform_core.algorithms.registry import Algorithm
-from platform_core.algorithms.training import TrainingSpec
 from platform_core.jobs.spec import setting
 
 Loss = Literal["sigmoid", "ipo", "cdpo", "simpo"]
 WITH_REFERENCE = ("sigmoid", "ipo", "cdpo")
 
 
-class DPOSpec(TrainingSpec):
-    sequences_per_row: ClassVar[int] = 2
-
+class DPOSpec(PairSpec):
     model: str = setting(title="Model", help="The model that learns, usually after SFT.", pick="model")
     dataset: str = setting(title="Dataset", help="Prompts with a chosen and a rejected answer.", pick="dataset")
     loss: Loss = setting(
@@ -80,25 +78,6 @@ class DPOSpec(TrainingSpec):
         scientific=True,
         recommended=(1e-6, 5e-6),
         scales=True,
-    )
-    batch_size: int = setting(
-        32,
-        title="Batch size",
-        help="Pairs in one forward pass: two sequences each. Guides recommend 32 to 128 pairs an update, gradient "
-        "accumulation included.",
-        group="Optimizer",
-        unit="pairs",
-        ge=1,
-        le=65_536,
-    )
-    max_length: int = setting(
-        1024,
-        title="Sequence length",
-        help="Longer answers are cut at the end; pairs whose prompt leaves no room for an answer are left out.",
-        group="Optimizer",
-        unit="tokens",
-        ge=8,
-        le=10_000_000,
     )
 
     @property

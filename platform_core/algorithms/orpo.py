@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
+from platform_core.algorithms.pairs import PairSpec
 from platform_core.algorithms.registry import Algorithm
-from platform_core.algorithms.training import TrainingSpec
 from platform_core.jobs.spec import setting
 
 
-class ORPOSpec(TrainingSpec):
-    sequences_per_row: ClassVar[int] = 2
-
+class ORPOSpec(PairSpec):
     model: str = setting(title="Model", help="The model that learns; a base model will do.", pick="model")
     dataset: str = setting(title="Dataset", help="Prompts with a chosen and a rejected answer.", pick="dataset")
     odds_weight: float = setting(
@@ -35,25 +31,6 @@ class ORPOSpec(TrainingSpec):
         scientific=True,
         recommended=(5e-6, 1e-5),
         scales=True,
-    )
-    batch_size: int = setting(
-        32,
-        title="Batch size",
-        help="Pairs in one forward pass: two sequences each. Guides recommend 32 to 128 pairs an update, gradient "
-        "accumulation included.",
-        group="Optimizer",
-        unit="pairs",
-        ge=1,
-        le=65_536,
-    )
-    max_length: int = setting(
-        1024,
-        title="Sequence length",
-        help="Longer answers are cut at the end; pairs whose prompt leaves no room for an answer are left out.",
-        group="Optimizer",
-        unit="tokens",
-        ge=8,
-        le=10_000_000,
     )
 
 
