@@ -159,17 +159,17 @@ def test_stop_and_complete_at_the_same_instant(new_stage: Callable[..., Stage]) 
     """Whichever came first is what the row says, and it agrees with result.json and the output."""
     stage = new_stage(LATHE_WARM="frame")
     stage.start_supervisor()
-    ends, aim = {"completed": 0, "stopped": 0}, 0.3
+    ends, steps = {"completed": 0, "stopped": 0}, 16
     for number in range(max(12, ROUNDS)):
-        job = stage.create(steps=4, step_seconds=0.02, save_every=2)
+        job = stage.create(steps=steps, step_seconds=0.02, save_every=2)
         stage.until(lambda job=job: (stage.workspace.job_folder(job.id) / "metrics.sqlite").exists())
-        Event().wait(aim * dice("instant", number).uniform(0.9, 1.1))
+        Event().wait(0.3 * dice("instant", number).uniform(0.9, 1.1))
         if stage.get(job).state in STOPPABLE:
             with suppress(Problem):  # it ended in between
                 service.stop(stage.workspace, job.id)
         end = stage.wait_for(job).state
         ends[end] += 1
-        aim *= 0.8 if end == "completed" else 1.25  # nearer and nearer to the instant at which either may come first
+        steps = max(2, round(steps * (1.4 if end == "completed" else 0.7)))  # ever nearer to the length at which either may be first
     print(ends)
     truth(stage)
     assert min(ends.values()) >= 1
