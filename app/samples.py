@@ -40,6 +40,8 @@ FACTS: dict[str, Callable[[str], str]] = {
     "question": lambda value: _("question {value}", value=value),
 }
 
+REWARDED = frozenset(("reward", "greedy_reward", "sampled_reward"))
+"""Metrics of jobs whose samples have a reward."""
 DRAWN = ("correct", "rewards", "truncated")
 SEARCH, LEAST, MOST = "samples.search", "samples.least", "samples.most"
 MOST_PROMPTS = 5000
@@ -100,7 +102,7 @@ def sifted(run: Reader) -> dict[str, Any]:
             on_change=keep, args=(SEARCH, "q"),
         )  # fmt: skip
         low = high = None
-        if "reward" in run.names():
+        if not REWARDED.isdisjoint(run.names()):
             low = st.number_input(
                 _("Reward from"), key=LEAST, value=None, step=0.1, format="%g", width=130, on_change=keep,
                 args=(LEAST, "least"),

@@ -1,37 +1,24 @@
-"""Evaluation by exact match, greedy and sampled, with confidence intervals."""
+"""Evaluation by exact match or by any reward, greedy and sampled, with confidence intervals."""
 
 from __future__ import annotations
 
 from pydantic import model_validator
 
 from platform_core.algorithms.registry import Algorithm
-from platform_core.jobs.spec import JobSpec, cross_field, setting
-from platform_core.rewards.exact_match import EXTRACT_LABELS, Extract
+from platform_core.algorithms.scored import ScoredSpec
+from platform_core.jobs.spec import cross_field, setting
 
 
-class EvaluateSpec(JobSpec):
+class EvaluateSpec(ScoredSpec):
     model: str = setting(title="Model", help="The model that is judged.", pick="model")
     dataset: str = setting(
         title="Evaluation set", help="Prompts with reference answers that the model has not seen.", pick="dataset"
     )
-    answer_extraction: Extract = setting(
-        "last_number", title="Answer is", help="Where in a completion the answer stands.", labels=EXTRACT_LABELS
-    )
-    answer_marker: str = setting(
-        "#",
-        title="Marker",
-        help="The answer follows the last one.",
-        min_length=1,
-        max_length=64,
-        shown_if={"answer_extraction": ("marker",)},
-    )
-    greedy: bool = setting(
-        True, title="Greedy", help="One answer a question, the most probable token each time: exact match."
-    )
+    greedy: bool = setting(True, title="Greedy", help="One answer a question, the most probable token each time.")
     samples: int = setting(
         0,
         title="Sampled answers",
-        help="Answers a question at the temperature below: sampled accuracy. 0: none.",
+        help="Answers a question at the temperature below. 0: none.",
         unit="answers",
         ge=0,
         le=256,
@@ -86,7 +73,7 @@ ALGORITHM = Algorithm(
     role="evaluate",
     spec=EvaluateSpec,
     program="evaluate",
-    metrics=("exact_match", "sampled_accuracy"),
+    metrics=("exact_match", "sampled_accuracy", "greedy_reward", "sampled_reward"),
     dataset_format="evaluation",
     order=80,
 )

@@ -7,41 +7,15 @@ import math
 from pydantic import model_validator
 
 from platform_core.algorithms.engines import VerlRolloutSpec
+from platform_core.algorithms.scored import ScoredSpec
 from platform_core.jobs.spec import cross_field, setting
-from platform_core.rewards.exact_match import EXTRACT_LABELS, Extract
 
 
-class RolloutSpec(VerlRolloutSpec):
+class RolloutSpec(VerlRolloutSpec, ScoredSpec):
     """Prompts, reward, rollouts and the pull towards the start model."""
 
     model: str = setting(title="Model", help="The model that learns, usually after SFT.", pick="model")
     dataset: str = setting(title="Dataset", help="Prompts with the answer that the reward checks.", pick="dataset")
-    reward: str = setting(
-        "exact_match",
-        title="Reward",
-        help="What the model learns to get more of: a built-in reward, or one saved on the page Rewards.",
-        group="Reward",
-        pick="reward",
-        min_length=1,
-        max_length=128,
-    )
-    answer_extraction: Extract = setting(
-        "last_number",
-        title="Answer is",
-        help="Where in a completion the answer stands; the reward is 1 when it equals the dataset's, else 0.",
-        group="Reward",
-        labels=EXTRACT_LABELS,
-        shown_if={"reward": ("exact_match",)},
-    )
-    answer_marker: str = setting(
-        "#",
-        title="Marker",
-        help="The answer follows the last one.",
-        group="Reward",
-        min_length=1,
-        max_length=64,
-        shown_if={"reward": ("exact_match",), "answer_extraction": ("marker",)},
-    )
     learning_rate: float = setting(
         1e-6,
         title="Learning rate",

@@ -159,8 +159,8 @@ def verdict(reward: Reward, tried: Tried) -> Text | None:
         return failing
     if tells_apart(reward) and len({s.value for s in scores}) == 1:
         return text(
-            "This reward gives {value:g} to every answer tried on this dataset, right, wrong and empty ones: nothing "
-            "can be learned from it. Try it on the page Rewards.",
+            "This reward gives {value:g} to every answer tried on this dataset, right, wrong and empty ones: it tells "
+            "nothing apart. Try it on the page Rewards.",
             value=scores[0].value,
         )
     if tried.seconds > SLOW_SECONDS:

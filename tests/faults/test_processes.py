@@ -169,7 +169,8 @@ def test_stop_and_complete_at_the_same_instant(new_stage: Callable[..., Stage]) 
                 service.stop(stage.workspace, job.id)
         end = stage.wait_for(job).state
         ends[end] += 1
-        steps = max(2, round(steps * (1.4 if end == "completed" else 0.7)))  # ever nearer to the length at which either may be first
+        # Ever nearer to the length at which either may be first.
+        steps = max(2, round(steps * (1.4 if end == "completed" else 0.7)))
     print(ends)
     truth(stage)
     assert min(ends.values()) >= 1

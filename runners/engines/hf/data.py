@@ -22,6 +22,8 @@ from runners.job import Run
 from runners.report import Report
 
 CHUNK = 10_000
+SCORED = ("grpo", "evaluation")
+"""Families whose rows a reward looks at."""
 
 
 def load_rows(
@@ -33,7 +35,7 @@ def load_rows(
     """
     report.phase("reading the data")
     source = training_rows(path, to=to, limit=limit, columns=columns)
-    rows = [{**row, "number": source.number, "row": source.value} if to == "grpo" else row for row in source]
+    rows = [{**row, "number": source.number, "row": source.value} if to in SCORED else row for row in source]
     if source.skipped:
         report.event(
             "skipped_rows",

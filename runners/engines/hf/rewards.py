@@ -1,4 +1,4 @@
-"""A job's reward as TRL calls it: opened once, tried on its test cases first, its last batch kept to be shown."""
+"""A job's reward: opened once, tried on its test cases first; and as TRL calls it, its last batch kept to be shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from platform_core.algorithms.rollout import RolloutSpec
+from platform_core.algorithms.scored import ScoredSpec
 from platform_core.clock import monotonic
 from platform_core.errors import Problem
 from platform_core.rewards.answer import Answer, Score
@@ -35,8 +35,7 @@ class JobReward:
         self.scorer, self.report = scorer, report
         self.__name__ = scorer.names[0] if len(scorer.names) == 1 else SUM
         self.batch: list[dict[str, object]] = []
-        self._watch = Watch(report)
-        self._failures = 0
+        self._watch, self._failures = Watch(report), Failures(report)
 
     def __call__(
         self,
@@ -55,7 +54,7 @@ class JobReward:
         begun = monotonic()
         scores = self.scorer.score(asked)
         self._watch.saw([s.value for s in scores], monotonic() - begun)
-        self._tell_errors(scores)
+        self._failures.saw(scores)
         if log_metric is not None and len(self.scorer.names) > 1:
             for at, name in enumerate(self.scorer.names):
                 log_metric(f"rewards/{name}/mean", sum(s.parts[at].value or 0.0 for s in scores) / len(scores))
@@ -72,11 +71,19 @@ class JobReward:
         ]
         return [score.value for score in scores]
 
-    def _tell_errors(self, scores: Sequence[Score]) -> None:
+
+class Failures:
+    """Counts the answers that can't be scored, and tells of the first of them."""
+
+    def __init__(self, report: Report) -> None:
+        self.report, self.count = report, 0
+
+    def saw(self, scores: Sequence[Score]) -> None:
+        """Look for errors in a batch's scores."""
         for score in scores:
             if score.error is not None:
-                self._failures += 1
-                if self._failures <= SHOWN_ERRORS:
+                self.count += 1
+                if self.count <= SHOWN_ERRORS:
                     self.report.event("reward_error", f"{score.error} It counts as 0.", level="warning")
 
 
@@ -109,7 +116,7 @@ class Watch:
 def saved_reward(run: Run) -> Saved:
     """The reward that the job's spec names: built-in, or the folder that the job keeps."""
     spec = run.spec
-    assert isinstance(spec, RolloutSpec)
+    assert isinstance(spec, ScoredSpec)
     if spec.reward == EXACT_MATCH:
         return Saved(EXACT_MATCH, exact_match_reward(spec.answer_extraction, spec.answer_marker))
     if "reward" in run.paths:
@@ -120,16 +127,15 @@ def saved_reward(run: Run) -> Saved:
 
 
 @contextmanager
-def job_reward(run: Run, report: Report) -> Iterator[JobReward]:
+def job_scorer(run: Run, report: Report, found: Saved) -> Iterator[Scorer]:
     """The job's reward, open; call it before the model is loaded. Raises Problem when a test case fails, or when a
     function can't be opened here.
     """
-    found = saved_reward(run)
     report.phase("trying the reward")
     models = reward_models(run, found, report)
     with open_scorer(found.reward, found.folder, models, workers=max(1, min(run.threads, 8))) as scorer:
         try_cases(found, scorer, report)
-        yield JobReward(scorer, report)
+        yield scorer
 
 
 def try_cases(found: Saved, scorer: Scorer, report: Report) -> None:

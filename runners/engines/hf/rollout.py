@@ -16,7 +16,7 @@ from platform_core.rewards.store import Saved
 from runners.engines.hf import adapter
 from runners.engines.hf.data import encode, prompt_text
 from runners.engines.hf.model import context_length, load_start, load_tokenizer, save_model
-from runners.engines.hf.rewards import JobReward, columns, job_reward, saved_reward
+from runners.engines.hf.rewards import JobReward, columns, job_scorer, saved_reward
 from runners.engines.hf.saving import resumable_every
 from runners.engines.hf.trainer import prepare, run_training, training_arguments
 from runners.engines.hf.validation import training_rows
@@ -237,19 +237,26 @@ def learn(
 
     `trainer` is a `Rollouts`, which takes what `beside` makes of run and tokenizer; `more` goes to its TRL `config`.
     """
-    with job_reward(run, report) as reward:
-        return _learn(run, report, reward, trainer, config, beside, **more)
+    found = saved_reward(run)
+    with job_scorer(run, report, found) as scorer:
+        return _learn(run, report, found, JobReward(scorer, report), trainer, config, beside, **more)
 
 
 def _learn(
-    run: Run, report: Report, reward: JobReward, trainer: type, config: type, beside: Beside | None, **more: Any
+    run: Run,
+    report: Report,
+    found: Saved,
+    reward: JobReward,
+    trainer: type,
+    config: type,
+    beside: Beside | None,
+    **more: Any,
 ) -> dict[str, object]:
     spec = run.spec
     assert isinstance(spec, RolloutSpec)
     prepare(run)
     tokenizer = load_tokenizer(run.paths["model"])
     file = run.paths["dataset"].name
-    found = saved_reward(run)
     rows, measured = training_rows(run, FAMILY, report, found.reward.columns)
     prompts = spec.rollout // spec.num_generations
     if len(rows) < prompts:

@@ -14,7 +14,9 @@ from platform_core.jobs.export import export
 from platform_core.jobs.inputs import hashes
 from platform_core.metrics.reader import Reader
 from platform_core.rewards import service
+from platform_core.rewards.answer import Answer
 from platform_core.rewards.cases import Case
+from platform_core.rewards.scorer import open_scorer
 from platform_core.rewards.spec import Reward
 from platform_core.rewards.store import save
 from platform_core.workspace.service import Workspace, open_workspace
@@ -42,8 +44,12 @@ def mixed(tmp_path: Path) -> Path:
 
 
 def job_of(folder: Path, taught: Path, data: Path, reward: Path, **more: object) -> Job:
-    job = make_job(folder, "grpo", {**GRPO, **more, "reward": reward.name}, model=taught, dataset=data)
-    run = folder / "attempts" / "1" / "run.json"
+    spec = {**GRPO, **more, "reward": reward.name}
+    return with_reward(make_job(folder, "grpo", spec, model=taught, dataset=data), reward)
+
+
+def with_reward(job: Job, reward: Path) -> Job:
+    run = job.folder / "attempts" / "1" / "run.json"
     data_of = json.loads(run.read_text())
     data_of["paths"]["reward"] = str(reward)
     run.write_text(json.dumps(data_of))
@@ -106,6 +112,45 @@ def test_answers_that_cannot_be_scored_follow_the_policy(
         with Reader(job.folder / "metrics.sqlite") as reader:
             assert reader.points("reward")[1].tolist() == [0.0]
             assert any("ZeroDivisionError" in str(event) for event in reader.events())
+
+
+def test_an_evaluation_scores_by_the_reward_of_a_training(
+    tmp_path: Path, files: dict[str, Path], taught: Path, mixed: Path
+) -> None:
+    spec = {"reward": "mixed", "samples": 2, "max_new_tokens": 6, "batch_size": 8}
+    job = with_reward(make_job(tmp_path / "judge", "evaluate", spec, model=taught, dataset=files["heldout"]), mixed)
+    assert forked(job) == 0, job.log
+    answers = [json.loads(line) for line in (job.folder / "output/samples.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in files["heldout"].read_text().splitlines()]
+    asked = [
+        Answer(a["completion"], a["reference"], a["prompt"], rows[a["question"]], a["question"] + 1) for a in answers
+    ]
+    with open_scorer(MIXED, mixed) as scorer:
+        scores = scorer.score(asked)
+    assert [a["reward"] for a in answers] == [score.value for score in scores]
+    assert [list(a["rewards"].values()) for a in answers] == [[part.value for part in s.parts] for s in scores]
+    greedy, sampled = answers[: len(rows)], answers[len(rows) :]
+    metrics = job.metrics
+    assert len({a["reward"] for a in answers}) > 2
+    assert metrics["greedy_reward"] == pytest.approx(sum(a["reward"] for a in greedy) / len(greedy))
+    assert metrics["sampled_reward"] == pytest.approx(sum(a["reward"] for a in sampled) / len(sampled))
+    assert metrics["greedy_reward_low"] <= metrics["greedy_reward"] <= metrics["greedy_reward_high"]  # type: ignore[operator]
+    for name in MIXED.names:
+        mean = sum(a["rewards"][name] for a in greedy) / len(greedy)
+        assert metrics[f"rewards/{name}/mean"] == pytest.approx(mean)
+    assert not {"exact_match", "reward", "not_scored"} & set(metrics)
+
+
+def test_an_evaluation_counts_what_it_cannot_score(
+    tmp_path: Path, files: dict[str, Path], taught: Path, mixed: Path
+) -> None:
+    reward = Reward.model_validate({"functions": [{"kind": "custom_python"}]})
+    save(mixed, reward, "def score(completion, reference, prompt, row):\n    return float('nan')\n", [])
+    spec = {"reward": "mixed", "max_new_tokens": 4, "batch_size": 8}
+    job = with_reward(make_job(tmp_path / "judge", "evaluate", spec, model=taught, dataset=files["heldout"]), mixed)
+    assert forked(job) == 0, job.log
+    assert job.metrics["not_scored"] == job.metrics["n"]
+    assert job.metrics["greedy_reward"] == 0.0
 
 
 @pytest.fixture

@@ -152,7 +152,8 @@ def test_a_workspace_that_was_deleted_ends_its_supervisor(stage: Stage) -> None:
 def test_an_idle_supervisor_costs_next_to_nothing(stage: Stage) -> None:
     process = psutil.Process(stage.start_supervisor().pid)
     stage.wait_for(stage.create(steps=1))
-    shares: list[float] = []  # a machine that is busy with something else makes each second's work dearer: the least tells
+    shares: list[float] = []
+    # A machine that is busy with something else makes each second's work dearer: the least tells.
     while len(shares) < 10 and min(shares, default=1.0) >= 0.02:
         before, began = process.cpu_times(), monotonic()
         Event().wait(4.0)

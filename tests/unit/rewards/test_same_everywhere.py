@@ -1,4 +1,4 @@
-"""The same inputs get the same reward from everyone who asks: TRL's adapter, verl's function, the command line."""
+"""The same inputs get the same reward from everyone: TRL, verl, evaluation, the command line."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.cli import main
+from platform_core.algorithms.evaluate import EvaluateSpec
 from platform_core.rewards import service
 from platform_core.rewards.answer import Answer
 from platform_core.rewards.scorer import Scorer, open_scorer
 from platform_core.rewards.spec import Reward
 from platform_core.rewards.store import keep
-from runners.engines.hf.rewards import JobReward
+from runners.engines.hf.evaluate import Questions
+from runners.engines.hf.rewards import Failures, JobReward
 from runners.engines.verl.reward import compute_score
 
 FUNCTIONS: list[dict[str, Any]] = [
@@ -74,6 +76,11 @@ def test_all_who_ask_get_the_same(home: Path, scorer: Scorer, asked: list[tuple[
     for at, name in enumerate(scorer.names):
         mean = sum(score.parts[at].value or 0.0 for score in direct) / len(direct)
         assert logged[f"rewards/{name}/mean"] == mean
+    rows = [{"reference": r, "category": None, "row": {}, "number": n} for n, r in enumerate(references, start=1)]
+    spec = EvaluateSpec(model="m", dataset="d", reward="mixed")
+    evaluation = Questions(["q"] * len(asked), rows, spec, scorer, Failures(Quiet()))  # type: ignore[arg-type]
+    judged = evaluation.judge([(at, 0) for at in range(len(asked))], "greedy", completions)
+    assert [answer["reward"] for answer in judged] == values
     by_verl = [compute_score("d", c, r, {"number": 1, "row": None}, folder=str(home / "attempt")) for c, r in asked]
     assert [said["score"] for said in by_verl] == values
     alone = [scorer.score([Answer(c, r, "q")])[0].value for c, r in asked]
