@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -283,7 +284,7 @@ def test_the_lock_keeps_the_joint_version_and_leaves_cuda_to_torch() -> None:
 
 
 def test_a_second_set_up_is_decided_quickly(root: Path) -> None:
-    """The whole program against a finished environment, from a cold process: 0.3 s is the promise."""
+    """The whole program against a finished environment, from a cold process: about five bare starts of Python."""
     tools = root / "tools"
     tools.mkdir()
     for file in TOOLS.glob("*.py"):
@@ -291,10 +292,16 @@ def test_a_second_set_up_is_decided_quickly(root: Path) -> None:
     code = f"import sys; sys.path.insert(0, {str(tools)!r}); import bootstrap; print(bootstrap.wanted(bootstrap.ROOT))"
     wanted = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     (root / ".venv" / "lathe-setup.json").write_text(json.dumps({"wanted": wanted, "tests": False, "python": "3.11"}))
-    times = []
-    for _ in range(5):
-        started = time.monotonic()
-        run = subprocess.run([sys.executable, tools / "bootstrap.py"], capture_output=True, text=True, check=False)
-        times.append(time.monotonic() - started)
-        assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
-    assert min(times) < 0.3
+
+    def cost(*command: str | Path) -> float:
+        """Least CPU seconds of five runs that have nothing to say."""
+        found = []
+        for _ in range(5):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            run = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
+            assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            found.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        return min(found)
+
+    assert cost(tools / "bootstrap.py") < 10 * cost("-c", "pass")
