@@ -30,6 +30,17 @@ def keep(name: str, default: str) -> None:
     st.session_state[f"address.{name}"] = st.query_params.get(name)
 
 
+def one_of(label: str, name: str, titles: dict[str, str]) -> str:
+    """A choice of one, the first by default, kept in the address as `name`."""
+    default = next(iter(titles))
+    shown = chosen(name, list(titles), default)
+    picked = st.segmented_control(
+        label, list(titles), required=True, key=name, default=shown, format_func=lambda option: titles[option],
+        on_change=keep, args=(name, default),
+    )  # fmt: skip
+    return str(picked)
+
+
 def others(*without: str) -> dict[str, str]:
     """All of the address but some parts, to go on with it elsewhere."""
     return {name: value for name, value in st.query_params.items() if name not in without}

@@ -10,7 +10,8 @@ import streamlit as st
 from app import address
 from app.compare_tables import group_text
 from app.curve_axes import BUCKETS, axes, inner_limits, placed, ruler_of
-from app.curves import View, controls, open_run, overlay, span
+from app.curve_controls import View, controls
+from app.curves import open_run, overlay, span
 from app.format import number
 from app.live_chart import Line, line_figure, live_chart, smoothed
 from app.metric_words import hint, main_metrics, title, unit

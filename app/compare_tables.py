@@ -10,10 +10,9 @@ from app.format import UNKNOWN, number
 from app.metric_words import hint
 from app.results import interval_text, value_text
 from app.sizes import typed
-from app.state import as_cell
+from app.state import as_cell, kind_title
 from app.table import Cell, Column, Row, table, words
 from app.words import _, say
-from platform_core.algorithms.registry import algorithms
 from platform_core.jobs.compare import ABSENT, Comparison, Group, Run, SettingRow, best, metric_title, setting_title
 
 BESIDE_NAMES = 4
@@ -24,16 +23,10 @@ def setting_text(name: str, value: object) -> str:
     if value is ABSENT:
         return UNKNOWN
     if name == "kind":
-        return kind_text(str(value))
+        return kind_title(str(value))
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     return _("none") if value is None else typed(value)
-
-
-def kind_text(kind: str) -> str:
-    """What a kind of job is called."""
-    known = algorithms().get(kind)
-    return _(known.title) if known is not None else kind
 
 
 def group_text(by: str, label: object) -> str:
@@ -61,7 +54,7 @@ def runs_table(shown: Comparison, metrics: Sequence[str], key: str) -> str | Non
 
 def name_cell(run: Run) -> Cell:
     """The run's name as a link to it."""
-    small = " · ".join([kind_text(run.job.kind), run.job.id[-4:], *run.job.tags])
+    small = " · ".join([kind_title(run.job.kind), run.job.id[-4:], *run.job.tags])
     return {"text": run.job.name, "href": f"monitor?job={run.job.id}", "id": run.job.id, "small": small}
 
 

@@ -6,22 +6,19 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import streamlit as st
 
-from app import address
-from app.curve_axes import BUCKETS, Axis, Ruler, axes, common_unit, inner_limits, placed, ruler_of, window
+from app.curve_axes import BUCKETS, Ruler, axes, common_unit, inner_limits, placed, ruler_of, window
+from app.curve_controls import View, controls, others
 from app.curve_marks import legend, marks_of, signs
 from app.format import number
 from app.live_chart import HEIGHT, Line, Ready, Zoom, line_figure, live_chart, ready, smoothed, zoom_of
-from app.metric_words import families, family_title, hint, main_metrics, title, unit
+from app.metric_words import families, hint, main_metrics, title, unit
 from app.page import guarded, plain, workspace
 from app.shared import shared
 from app.words import _, language
-from platform_core.ids import is_id
-from platform_core.jobs import service as jobs
 from platform_core.jobs.looks import Dash, looks
 from platform_core.jobs.states import LIVE
 from platform_core.jobs.store import Job
@@ -29,31 +26,10 @@ from platform_core.metrics.marks import Mark
 from platform_core.metrics.reader import Curve, Reader
 
 OUTSIDE = 150
-SMOOTHINGS = [f"{hundredth / 100:g}" for hundredth in range(100)]
-SMOOTHING = "0.6"
 PLANNED = ("learning_rate", "epoch", "num_tokens")
 """Metrics without noise: smoothing would only bend them."""
-OTHERS, MOST = 40, 8
 LEGEND_ROW = 19
 """Pixels that a chart grows by for each further run's name."""
-
-
-@dataclass(frozen=True)
-class View:
-    """How a person wants to see the curves."""
-
-    family: str = ""
-    smoothing: float = 0.0
-    log: bool = False
-    axis: Axis = "step"
-    log_x: bool = False
-    clip: bool = False
-    marks: bool = False
-
-    @property
-    def axis_name(self) -> str:
-        """What a zoom on the x axis is remembered under."""
-        return f"{self.axis}-log" if self.log_x else self.axis
 
 
 @dataclass(frozen=True)
@@ -130,30 +106,6 @@ def open_run(stack: ExitStack, job: Job) -> Reader:
     return stack.enter_context(Reader(jobs.metrics_file(workspace(), job)))
 
 
-def others(job: Job, row: Any) -> list[Job]:
-    """Runs of the same kind that a person wants to see beside this one, chosen in `row`; kept in the address."""
-    asked = [one for one in st.query_params.get("with", "").split(",") if is_id(one) and one != job.id][:MOST]
-    found = jobs.list_jobs(workspace(), kinds=[job.kind], limit=OTHERS)
-    found += jobs.list_jobs(workspace(), kinds=[job.kind], ids=asked) if asked else []
-    there = {other.id: other for other in found if other.id != job.id and other.latest}
-    missing = [one for one in asked if one not in there]
-    if missing:
-        st.caption(
-            _("Not drawn: {ids}. Such a run is in the trash, has no point yet, or is of another kind.",
-              ids=", ".join(missing))
-        )  # fmt: skip
-    if not there:
-        return []
-    chosen = address.chosen_many("with", list(there))
-    chosen = row.multiselect(
-        _("Overlay runs"), list(there), key="with", default=chosen, max_selections=MOST, width=420,
-        format_func=lambda one: f"{there[one].name[:60]} · {one[-4:]}",
-        placeholder=_("Choose runs to draw into the same charts"),
-        on_change=address.keep_many, args=("with",),
-    )  # fmt: skip
-    return [there[one] for one in chosen]
-
-
 def left_out(runs: Sequence[Shown], axis: str) -> None:
     """Say which runs have no place on the axis."""
     names = [one.job.name[:60] for one in runs if one.ruler is None]
@@ -162,46 +114,6 @@ def left_out(runs: Sequence[Shown], axis: str) -> None:
             plain(_("Not drawn over this axis: {names}. These runs do not report it; all have steps and time.",
                     names=", ".join(names)))
         )  # fmt: skip
-
-
-def controls(shown: dict[str, list[str]], over: dict[str, str], marks: bool = True) -> View:
-    """Families at the left, how to draw at the right; both are part of the page's address."""
-    titles = {name: plain(family_title(name)) for name in shown}
-    extras = {"logx": _("Log x"), "clip": _("Cut outliers")} | ({"marks": _("Marks")} if marks else {})
-    first = ("marks",) if marks else ()
-    with st.container(
-        horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute", key="curve-controls"
-    ):
-        family = one_of(_("Metrics"), "charts", titles) if len(titles) > 1 else next(iter(titles))
-        with st.container(horizontal=True, vertical_alignment="bottom", width="content", key="curve-view"):
-            axis = one_of(_("Over"), "axis", over)
-            scale = one_of(_("Scale"), "scale", {"linear": _("Linear"), "log": _("Logarithmic")})
-            drawn = address.chosen_many("also", list(extras), first)
-            also = st.pills(
-                _("Draw"), list(extras), selection_mode="multi", key="also", default=drawn,
-                format_func=lambda one: extras[one], on_change=address.keep_many, args=("also", first),
-                help=_("Cut outliers: the y axis holds all but the outermost 2 %; triangles show what lies beyond."),
-            )  # fmt: skip
-            weight = address.chosen("smoothing", SMOOTHINGS, SMOOTHING)
-            smoothing = st.select_slider(
-                _("Smoothing"), SMOOTHINGS, key="smoothing", value=weight, width=180, on_change=address.keep,
-                args=("smoothing", SMOOTHING),
-                help=_("Weight of the exponential moving average; the raw line stays, pale. 0: no smoothing."),
-            )  # fmt: skip
-    return View(
-        family, float(smoothing), scale == "log", cast("Axis", axis), "logx" in also, "clip" in also, "marks" in also
-    )
-
-
-def one_of(label: str, name: str, titles: dict[str, str]) -> str:
-    """A choice of one, the first by default, kept in the address as `name`."""
-    default = next(iter(titles))
-    chosen = address.chosen(name, list(titles), default)
-    picked = st.segmented_control(
-        label, list(titles), required=True, key=name, default=chosen, format_func=lambda option: titles[option],
-        on_change=address.keep, args=(name, default),
-    )  # fmt: skip
-    return str(picked)
 
 
 def chart(

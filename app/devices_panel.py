@@ -12,12 +12,13 @@ from app.live_chart import Line, line_figure, live_chart
 from app.page import link, workspace
 from app.words import _
 from platform_core.hosts.history import job_file
+from platform_core.jobs.looks import COLOURS
 from platform_core.jobs.store import Job
 from platform_core.metrics.reader import Reader
 
 GIB = 2**30
 BUCKETS = 600
-GPU_KEY = re.compile(r"gpu\.(\d+)\.(memory|utilization)")
+GPU_KEY = re.compile(r"gpu\.(?P<index>\d+)\.(?P<what>memory|utilization)")
 
 
 def devices_panel(job: Job) -> None:
@@ -31,20 +32,17 @@ def devices_panel(job: Job) -> None:
     begin = min(int(curve.steps[0]) for curve in curves.values())
     life = max(int(curve.steps[-1]) for curve in curves.values()) - begin
     charts = [("cpu", _("CPU, % of one core"), 1.0), ("rss", _("Memory of all its processes, GiB"), 1 / GIB)]
-    for key in sorted(name for name in curves if GPU_KEY.fullmatch(name)):
-        found = GPU_KEY.fullmatch(key)
-        assert found is not None
-        index, what = found.groups()
-        if what == "memory":
-            charts.append((key, _("GPU {n}: memory of this job, GiB", n=index), 1 / GIB))
+    for found in filter(None, map(GPU_KEY.fullmatch, sorted(curves))):
+        if found["what"] == "memory":
+            charts.append((found[0], _("GPU {n}: memory of this job, GiB", n=found["index"]), 1 / GIB))
         else:
-            charts.append((key, _("GPU {n}: busy, %", n=index), 1.0))
+            charts.append((found[0], _("GPU {n}: busy, %", n=found["index"]), 1.0))
     with st.grid(2, min_column_width=300, gap="medium", key="job-devices"):
         for at, (key, title, factor) in enumerate(charts):
             if key in curves:
                 curve = curves[key]
                 x = (curve.steps - begin).astype(np.float64) / 60
-                figure = line_figure([Line(x, curve.mean * factor, title, at % 7)], x_title=_("min"), axis="time")
+                figure = line_figure([Line(x, curve.mean * factor, title, at % COLOURS)], x_title=_("min"), axis="time")
                 figure["layout"]["xaxis"]["range"] = [0, max(life, 1) / 60]
                 figure["layout"]["yaxis"]["rangemode"] = "tozero"
                 shown = number(latest[key][1] * factor, 3)

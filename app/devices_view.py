@@ -18,11 +18,10 @@ from platform_core.hosts.decisions import Decision
 from platform_core.hosts.devices import Gpu, GpuProcess, Snapshot
 from platform_core.hosts.history import Latest, Window
 from platform_core.hosts.service import Reservation
+from platform_core.jobs.looks import COLOURS, DASHES, Dash
 
 GIB = 2**30
 NAMED = 3
-COLOURS, DASHES = 7, ("solid", "dash", "dot")
-"""Where colours come again, the dash tells lines apart."""
 
 
 def gib(size: float) -> str:
@@ -138,7 +137,7 @@ def host_charts(found: Window, seen: Snapshot, seconds: float) -> None:
     at = now()
     unit, scale = (_("min"), 60.0) if seconds <= 3600 else (_("h"), 3600.0)
 
-    def line(key: str, name: str, colour: int, factor: float = 1.0, dash: str = "solid") -> Line | None:
+    def line(key: str, name: str, colour: int, factor: float = 1.0, dash: Dash = "solid") -> Line | None:
         if key not in found:
             return None
         times, values = found[key]
@@ -163,7 +162,11 @@ def host_charts(found: Window, seen: Snapshot, seconds: float) -> None:
         ):  # fmt: skip
             lines = [
                 line(
-                    f"gpu.{g.index}.{key}", f"GPU {g.index}", g.index % COLOURS, factor, DASHES[g.index // COLOURS % 3]
+                    f"gpu.{g.index}.{key}",
+                    f"GPU {g.index}",
+                    g.index % COLOURS,
+                    factor,
+                    DASHES[g.index // COLOURS % len(DASHES)],
                 )
                 for g in seen.gpus
             ]

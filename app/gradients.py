@@ -68,13 +68,8 @@ def controls(last: int) -> tuple[int | None, int | None, bool]:
             _("To step"), min_value=1, step=1, key=HIGH, placeholder=number(last), width=130, on_change=keep,
             args=(HIGH,), help=_("Empty: to the newest step."),
         )  # fmt: skip
-        titles = {"log": _("Logarithmic"), "linear": _("Linear")}
-        chosen = address.chosen("colours", list(titles), "log")
-        picked = st.segmented_control(
-            _("Colours"), list(titles), required=True, key="colours", format_func=lambda name: titles[name],
-            on_change=address.keep, args=("colours", "log"),
-        )  # fmt: skip
-    return low, high, (picked or chosen) == "log"
+        scale = address.one_of(_("Colours"), "colours", {"log": _("Logarithmic"), "linear": _("Linear")})
+    return low, high, scale == "log"
 
 
 def keep(name: str) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from app.format import ago, duration, moment, number
 from app.job_status import steps
 from app.metric_words import title
-from app.state import LOOKS, as_cell, since
+from app.state import LOOKS, as_cell, kind_title, since
 from app.table import Cell, Column, Row, words
 from app.words import _
-from platform_core.algorithms.registry import algorithms
 from platform_core.clock import now
 from platform_core.jobs.looks import colour_of
 from platform_core.jobs.progress import headline, seconds_left, seconds_taken
@@ -33,7 +32,6 @@ def job_columns() -> list[Column]:
 
 def job_row(job: Job) -> Row:
     """One job; every text of a person goes in as plain text."""
-    kind = algorithms().get(job.kind)
     return Row(
         job.id,
         {
@@ -48,7 +46,7 @@ def job_row(job: Job) -> Row:
                 "text": job.name,
                 "href": f"monitor?job={job.id}",
                 "id": job.id,
-                "small": " · ".join([_(kind.title) if kind is not None else job.kind, job.id, *job.tags]),
+                "small": " · ".join([kind_title(job.kind), job.id, *job.tags]),
             },
             "state": {**as_cell(job.state), "small": since(job), "exact": moment(job.since)},
             "progress": progress(job),

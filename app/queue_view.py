@@ -14,8 +14,8 @@ from typing import Any
 import streamlit as st
 
 from app.format import duration, moment
+from app.state import kind_title
 from app.words import _, say
-from platform_core.algorithms.registry import algorithms
 from platform_core.clock import now
 from platform_core.durations import coarse
 from platform_core.hosts.devices import Gpu
@@ -82,13 +82,12 @@ def draw_line(jobs: list[Entry], waits: Mapping[str, Wait], first: int, total: i
 
 
 def _row(job: Entry, wait: Wait, number: int) -> dict[str, Any]:
-    kind = algorithms().get(job.kind)
     return {
         "id": job.id,
         "number": number,
         "name": job.name,
         "href": f"monitor?job={job.id}",
-        "small": f"{_(kind.title) if kind is not None else job.kind} · {job.owner}",
+        "small": f"{kind_title(job.kind)} · {job.owner}",
         "since": _("for {time}", time=say(coarse(max(0.0, now() - job.queued_at)))),
         "exact": moment(job.queued_at),
         "priority": priority_of(job.priority),

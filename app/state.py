@@ -1,4 +1,4 @@
-"""The state of a job, the same everywhere: icon, word, colour, and since when."""
+"""What a job is and how it stands, the same everywhere: its kind; its state as icon, word and colour, since when."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import streamlit as st
 
 from app.format import ago, duration, moment
 from app.words import _
+from platform_core.algorithms.registry import algorithms
 from platform_core.clock import now
 from platform_core.jobs.states import LIVE, State
 from platform_core.jobs.store import Job
@@ -36,6 +37,12 @@ LOOKS: dict[State, Look] = {
     "completed": Look("check_circle", "green"),
     "failed": Look("error", "red"),
 }
+
+
+def kind_title(kind: str) -> str:
+    """What a kind of job is called in the session's language; its name where this version does not know it."""
+    known = algorithms().get(kind)
+    return _(known.title) if known is not None else kind
 
 
 def word(state: State) -> str:

@@ -28,16 +28,7 @@ def filters() -> tuple[str, str]:
     titles = {"open": _("Open"), "over": _("Over"), "all": _("All")}
     levels = {"any": _("All levels"), **{level: level_word(level) for level in reversed(LEVELS)}}
     with st.container(horizontal=True, vertical_alignment="bottom", key="alert-filters"):
-        chosen = []
-        for label, name, options in ((_("State"), "state", titles), (_("Level"), "level", levels)):
-            default = next(iter(options))
-            address.chosen(name, list(options), default)
-            picked = st.segmented_control(
-                label, list(options), required=True, key=name, format_func=lambda n, options=options: options[n],
-                on_change=address.keep, args=(name, default),
-            )  # fmt: skip
-            chosen.append(str(picked or default))
-    return chosen[0], chosen[1]
+        return address.one_of(_("State"), "state", titles), address.one_of(_("Level"), "level", levels)
 
 
 def found(state: str, level: str) -> list[Alert]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import streamlit as st
 
 from app import address
-from app.curves import one_of
 from app.devices_view import decision_rows, gpu_card, host_charts, machine_facts, staleness
 from app.format import ago
 from app.page import Door, empty_state, guarded, header, link, plain, workspace
@@ -169,7 +168,7 @@ def show() -> None:
         keep_back(host, found)
     st.fragment(present, run_every=EVERY, key="hosts.now")(host)
     with st.container(horizontal=True, vertical_alignment="bottom", key="device-controls"):
-        span = one_of(_("Curves of"), "span", {"hour": _("Last hour"), "day": _("Last day")})
+        span = address.one_of(_("Curves of"), "span", {"hour": _("Last hour"), "day": _("Last day")})
     st.fragment(past, run_every=CURVES_EVERY[span], key="hosts.past")(host, span)
     made = decisions(workspace(), host)
     if made:
