@@ -19,6 +19,7 @@ from app.metric_words import families, hint, main_metrics, title, unit
 from app.page import guarded, plain, workspace
 from app.shared import shared
 from app.words import _, language
+from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.looks import Dash, looks
 from platform_core.jobs.states import LIVE
 from platform_core.jobs.store import Job
@@ -103,7 +104,7 @@ def overlay(runs: Sequence[tuple[Job, Reader]], metric: str, view: View, key: st
 
 def open_run(stack: ExitStack, job: Job) -> Reader:
     """A snapshot of a job's metrics that is let go with the stack."""
-    return stack.enter_context(Reader(jobs.metrics_file(workspace(), job)))
+    return stack.enter_context(Reader(metrics_file(workspace(), job)))
 
 
 def left_out(runs: Sequence[Shown], axis: str) -> None:

@@ -16,7 +16,7 @@ from app.words import _, say
 from platform_core.demo import service as demo
 from platform_core.errors import Text, text
 from platform_core.evaluation.scores import Score, scores
-from platform_core.jobs import service as jobs
+from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.states import ACTIVE, STARTABLE
 from platform_core.jobs.store import Job
 from platform_core.rewards.exact_match import extract
@@ -57,7 +57,7 @@ def demo_panel(place: Workspace, group: str) -> None:
 
 def moving(place: Workspace, job: Job) -> None:
     """The curve of the stage that runs now."""
-    main_curve(job, jobs.metrics_file(place, job), key=f"home.{job.id}")
+    main_curve(job, metrics_file(place, job), key=f"home.{job.id}")
 
 
 def demo_result(place: Workspace, group: str) -> None:

@@ -23,6 +23,7 @@ from app.words import _, say
 from platform_core.algorithms.registry import algorithms
 from platform_core.clock import now
 from platform_core.jobs import service as jobs
+from platform_core.jobs.folder import log_file, metrics_file, provenance
 from platform_core.jobs.store import Job
 
 VIEW, VIEW_OF = "monitor.view", "monitor.view.of"
@@ -66,19 +67,19 @@ def remember_view(labels: dict[str, str]) -> None:
 
 
 def curve_view(job: Job) -> None:
-    curves(job, jobs.metrics_file(workspace(), job))
+    curves(job, metrics_file(workspace(), job))
 
 
 def gradient_view(job: Job) -> None:
-    gradients(job, jobs.metrics_file(workspace(), job))
+    gradients(job, metrics_file(workspace(), job))
 
 
 def log_view(job: Job) -> None:
-    log_panel(job, jobs.log_file(workspace(), job), jobs.metrics_file(workspace(), job))
+    log_panel(job, log_file(workspace(), job), metrics_file(workspace(), job))
 
 
 def sample_view(job: Job) -> None:
-    samples(job, jobs.metrics_file(workspace(), job))
+    samples(job, metrics_file(workspace(), job))
 
 
 def result_view(job: Job) -> None:
@@ -108,7 +109,7 @@ def settings_view(job: Job) -> None:
             plain(_("{interpreter} with {n} threads on {host}", interpreter=newest.interpreter, n=newest.threads,
                     host=newest.host))
         )  # fmt: skip
-    made_of = jobs.provenance(workspace(), job)
+    made_of = provenance(workspace(), job)
     if made_of:
         st.markdown(f"**{_('Made of')}**", help=_("Hashes of the inputs, versions, seed and machine of this attempt."))
         st.json(made_of, expanded=1)

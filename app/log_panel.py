@@ -13,8 +13,9 @@ from app.page import trouble
 from app.sizes import bytes_text
 from app.words import _, say
 from platform_core.errors import Problem, Text, text
+from platform_core.jobs.log_lines import LEVELS, Level
 from platform_core.jobs.log_places import find_place
-from platform_core.jobs.logs import LEVELS, Level, Query, Tail
+from platform_core.jobs.logs import Query, Tail
 from platform_core.jobs.store import Job
 
 BESIDE = ("0", "2", "5", "20")

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from platform_core.errors import Problem
+from platform_core.root import ROOT
 from platform_core.settings import home_folder
 from platform_core.workspace.page import PORT, announce
 from platform_core.workspace.service import open_workspace
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def serve(host: str = "127.0.0.1", port: int = PORT) -> int:

@@ -15,12 +15,13 @@ import streamlit as st
 from app.words import say
 from platform_core.errors import Problem, Text
 from platform_core.ids import new_id
+from platform_core.root import ROOT
 from platform_core.settings import home_folder
 from platform_core.workspace.service import Workspace, open_workspace
 
 log = logging.getLogger("lathe.page")
 
-PAGES = Path(__file__).resolve().parents[1] / "pages"
+PAGES = ROOT / "pages"
 BUSY_SECONDS = 5.0
 # What Markdown makes a link of even when it is escaped; an invisible word joiner behind it keeps it text
 ADDRESS = re.compile(r"https?:(?=//)|www(?=\.)|@", re.IGNORECASE)

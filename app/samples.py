@@ -15,7 +15,7 @@ from app.live_chart import heat_figure, live_chart
 from app.page import guarded
 from app.words import _, say
 from platform_core.errors import Text, text
-from platform_core.jobs.logs import clean
+from platform_core.jobs.log_lines import clean
 from platform_core.jobs.looks import colour_of
 from platform_core.jobs.store import Job
 from platform_core.metrics.reader import Reader, Sample

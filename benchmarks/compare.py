@@ -29,6 +29,7 @@ from platform_core.ids import new_id
 from platform_core.jobs import organize
 from platform_core.jobs import service as jobs
 from platform_core.jobs.compare import compare, grouped
+from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.looks import looks
 from platform_core.jobs.mean_curve import mean_curve
 from platform_core.jobs.store import Job
@@ -100,7 +101,7 @@ def side_by_side(workspace: Workspace) -> None:
     for job in jobs.list_jobs(workspace, archived=False, limit=RUNS):
         workspace.job_folder(job.id).mkdir(parents=True, exist_ok=True)
         loss = (3 * np.exp(-x / 9000) + random.normal(0, 0.05, STEPS)).tolist()
-        with Writer(jobs.metrics_file(workspace, job)) as writer:
+        with Writer(metrics_file(workspace, job)) as writer:
             for step, value in enumerate(loss):
                 writer.metrics(step, {"loss": value, "grad_norm": value / 2, "learning_rate": 1e-3})
         made.append(job)
@@ -109,7 +110,7 @@ def side_by_side(workspace: Workspace) -> None:
     def refresh() -> None:
         shown, look, lines = compare(workspace, ids), looks(ids), []
         for run in shown.runs:
-            with Reader(jobs.metrics_file(workspace, run.job)) as reader:
+            with Reader(metrics_file(workspace, run.job)) as reader:
                 reader.names()
                 curve = reader.curve("loss", BUCKETS)
             lines.append(Line(curve.steps, curve.mean, run.job.name, look[run.job.id][0], curve.minimum, curve.maximum))
@@ -119,7 +120,7 @@ def side_by_side(workspace: Workspace) -> None:
     def means() -> None:
         curves = []
         for job in made:
-            with Reader(jobs.metrics_file(workspace, job)) as reader:
+            with Reader(metrics_file(workspace, job)) as reader:
                 curve = reader.curve("loss", BUCKETS)
             curves.append((curve.steps.astype(float), curve.mean))
         mean_curve(curves)

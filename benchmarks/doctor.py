@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Thread
 
 from platform_core.doctor.service import examine
-from platform_core.jobs import service as jobs
+from platform_core.jobs.folder import metrics_file
 from platform_core.metrics.writer import Writer
 from platform_core.workspace.service import open_workspace
 from runners.watchdog import Watchdog
@@ -59,7 +59,7 @@ def beside(home: Path) -> tuple[float, float]:
     write(story, home / "one.sqlite")
     files = []
     for _ in range(LIVE):
-        files.append(jobs.metrics_file(place, add_job(place, kind="grpo", steps=STEPS_OF_LIVE, total=10**6)))
+        files.append(metrics_file(place, add_job(place, kind="grpo", steps=STEPS_OF_LIVE, total=10**6)))
         shutil.copy(home / "one.sqlite", files[-1])
     watchdog, told = Watchdog(place), [0.0, 0.0]
 

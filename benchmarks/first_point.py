@@ -10,6 +10,7 @@ each round with the warm parent and without it, and their ratio. Run it on an id
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import tempfile
@@ -17,8 +18,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from platform_core.datasets.receive import write_jsonl
 from platform_core.jobs import service, supervision
+from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.states import ENDED
 from platform_core.metrics.reader import Reader
 from platform_core.workspace.service import Workspace, open_workspace
@@ -32,9 +33,11 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
         workspace = open_workspace(Path(folder))
-        write_jsonl(workspace.datasets / "texts.jsonl", [{"text": f"{i} plus {i} equals {2 * i}."} for i in range(500)])
-        rows = [{"prompt": f"{i}+{i}=", "completion": str(2 * i)} for i in range(500)]
-        write_jsonl(workspace.datasets / "sums.jsonl", rows)
+        texts = [{"text": f"{i} plus {i} equals {2 * i}."} for i in range(500)]
+        sums = [{"prompt": f"{i}+{i}=", "completion": str(2 * i)} for i in range(500)]
+        for name, rows in (("texts", texts), ("sums", sums)):
+            path = workspace.datasets / f"{name}.jsonl"
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         supervision.ensure(workspace.home)
         base = base_model(workspace)
         warm = [first_point(workspace, base) for _ in range(rounds)]
@@ -63,7 +66,7 @@ def first_point(workspace: Workspace, model: str) -> float:
     began = time.perf_counter()
     values = {"model": model, "dataset": "sums.jsonl", "max_steps": 5, "max_length": 32}
     job = service.create(workspace, "sft", values, start=True)
-    file = service.metrics_file(workspace, job)
+    file = metrics_file(workspace, job)
 
     def has_loss() -> bool:
         with Reader(file) as reader:

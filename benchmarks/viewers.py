@@ -30,6 +30,7 @@ from platform_core.files import write_json
 from platform_core.ids import new_id
 from platform_core.jobs import processes, store, supervision
 from platform_core.jobs import service as jobs
+from platform_core.jobs.folder import metrics_file
 from platform_core.metrics.writer import Writer
 from platform_core.workspace.service import Workspace, open_workspace
 
@@ -133,9 +134,7 @@ def main() -> None:
         home, output, ended = Path(folder) / "workspace", Path(folder) / "server.log", Event()
         workspace = open_workspace(home)
         made = running_job(workspace)
-        writer = Thread(
-            target=write, args=(jobs.metrics_file(workspace, jobs.get(workspace, made)), chosen.before, ended)
-        )
+        writer = Thread(target=write, args=(metrics_file(workspace, jobs.get(workspace, made)), chosen.before, ended))
         writer.start()
         environment = {**os.environ, "PLATFORM_HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[1])}
         command = [sys.executable, "-m", "app.cli", "serve", "--port", "0"]

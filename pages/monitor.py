@@ -29,6 +29,7 @@ from app.table import Column, Row, table
 from app.words import _
 from platform_core.errors import Problem
 from platform_core.jobs import service as jobs
+from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.states import ACTIVE, LIVE, STARTABLE
 from platform_core.jobs.store import Job
 
@@ -51,7 +52,7 @@ def page(job_id: str, live: bool) -> None:
     with guarded():
         group_strip(job, group)
     with guarded():
-        status(job, jobs.metrics_file(workspace(), job))
+        status(job, metrics_file(workspace(), job))
     with guarded():
         alert_strip(workspace(), job)
     with guarded():

@@ -20,6 +20,7 @@ from platform_core.errors import Problem, text
 from platform_core.ids import new_id
 from platform_core.jobs import service as jobs
 from platform_core.jobs.document import read
+from platform_core.jobs.examine import examine
 from platform_core.jobs.messages import Finding
 from platform_core.jobs.spec import JobSpec, Pick, setting_of
 from platform_core.verl.check import preview
@@ -139,7 +140,7 @@ def form_page(chosen: Algorithm) -> None:
     with left:
         place = st.container()
         choices = choices_for(workspace(), chosen)
-        form = spec_form(chosen.spec, chosen.name, choices, lambda v: jobs.examine(workspace(), chosen.name, v))
+        form = spec_form(chosen.spec, chosen.name, choices, lambda v: examine(workspace(), chosen.name, v))
     with place:
         told(chosen.name)
     with right, st.container(key="beside", gap="small"):

@@ -131,3 +131,15 @@ def folder_size(folder: Path) -> int:
             except OSError:
                 continue
     return total
+
+
+def signature(*paths: Path) -> tuple[int, ...]:
+    """Times (ns) and sizes of files, zeros for one that is missing: it changes when any of them is written."""
+    found: list[int] = []
+    for path in paths:
+        try:
+            stat = os.stat(path)
+            found += (stat.st_mtime_ns, stat.st_size)
+        except OSError:
+            found += (0, 0)
+    return tuple(found)

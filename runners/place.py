@@ -6,14 +6,17 @@ import fcntl
 import json
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from platform_core.clock import monotonic, now
+from platform_core.database.engine import is_of_database
 from platform_core.environment.software import lathe_version
 from platform_core.errors import Problem
 from platform_core.jobs import processes
+from platform_core.jobs.store import Job
 from platform_core.jobs.supervision import CARD, LOG, read_card
 
 LOCK = "supervisor.lock"
@@ -89,7 +92,7 @@ def log_to(home: Path) -> None:
 
 
 class Complaints:
-    """Says each trouble once a minute, not at every turn."""
+    """Says each trouble once a minute, not at every turn, and keeps one job's trouble from the others."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
@@ -107,3 +110,12 @@ class Complaints:
             self._log.warning("%s: %s", who, error)
         else:
             self._log.error("%s: unexpected", who, exc_info=error)
+
+    def apart(self, job: Job, action: Callable[[Job], None]) -> None:
+        """Do something for one job; trouble with it is logged, unless it is the database's, which all jobs share."""
+        try:
+            action(job)
+        except Exception as error:
+            if is_of_database(error):
+                raise
+            self.say(f"job {job.id}", error)

@@ -18,9 +18,9 @@ from platform_core.environment.software import installed, lathe_version
 from platform_core.files import write_json
 from platform_core.jobs.inputs import digest, hashes, packages
 from platform_core.jobs.spec import spec_hash
+from platform_core.root import ROOT
 from runners.job import Run
 
-ROOT = Path(__file__).resolve().parents[1]
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "numpy")
 GIT_SECONDS = 10.0
 log = logging.getLogger("lathe.provenance")

@@ -19,6 +19,7 @@ from types import FrameType
 
 from platform_core.algorithms.parallel import ParallelSpec, accelerate_config, environment
 from platform_core.clock import monotonic
+from platform_core.root import ROOT
 
 log = logging.getLogger("lathe.runner")
 WISHES = (signal.SIGTERM, signal.SIGUSR1)
@@ -55,7 +56,7 @@ def launch(program: str, folder: Path, spec: ParallelSpec, threads: int) -> int:
     command = [sys.executable, "-m", f"runners.programs.{program}", str(folder)]
     signal.pthread_sigmask(signal.SIG_BLOCK, WISHES)  # in a rank, until its report listens: a wish may come before
     started = [
-        subprocess.Popen(command, env={**shared, "RANK": str(n), "LOCAL_RANK": str(n)}, cwd=_root())
+        subprocess.Popen(command, env={**shared, "RANK": str(n), "LOCAL_RANK": str(n)}, cwd=ROOT)
         for n in range(spec.processes)
     ]
 
@@ -101,7 +102,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _root() -> Path:
-    return Path(__file__).resolve().parents[1]

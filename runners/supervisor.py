@@ -12,34 +12,24 @@ import os
 import select
 import signal
 import socket
-import sqlite3
 import sys
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy.exc import OperationalError
-
-from platform_core.algorithms.registry import algorithm
 from platform_core.clock import monotonic, now
-from platform_core.database.engine import reading, writing
-from platform_core.environment.machine import usable_cores
-from platform_core.environments import service as environments
-from platform_core.errors import Problem, Text, text
-from platform_core.jobs import queue, service, store
-from platform_core.jobs.capacity import capacity
-from platform_core.jobs.fair_share import UsageCounter
-from platform_core.jobs.placement import still_free
+from platform_core.database.engine import is_of_database, reading, writing
+from platform_core.errors import Problem
+from platform_core.files import signature
+from platform_core.jobs import queue, store
 from platform_core.jobs.store import Job
-from platform_core.jobs.supervision import ALREADY, LOG
+from platform_core.jobs.supervision import ALREADY
 from platform_core.settings import home_folder, stop_grace_seconds, supervisor_busy_seconds
 from platform_core.workspace.service import Workspace, open_workspace
-from runners.launchers import Launcher, Order
+from runners.launchers import Launcher
 from runners.launchers.local import Local
 from runners.place import Complaints, Held, Taken, hold, log_path, log_to
 from runners.sampler import Sampler
+from runners.starting import Starter
 from runners.sweep import Sweeper
 from runners.watch import Watcher
 from runners.watchdog import Courier, Watchdog
@@ -56,15 +46,14 @@ class Supervisor:
 
     def __init__(self, workspace: Workspace, launcher: Launcher, held: Held | None = None) -> None:
         self.workspace, self.launcher, self.held = workspace, launcher, held
-        self.cores = usable_cores()
         self.watcher = Watcher(workspace, launcher, Sweeper(workspace), stop_grace_seconds())
         self.complaints = Complaints(log)
+        self.starter = Starter(workspace, launcher, self.watcher, self.complaints)
         self.ending = False
         self._active: list[Job] = []
         self._seen: tuple[int, ...] = ()
         self._looked_at = self._beaten_at = -LOOK_EVERY - HEARTBEAT_EVERY
         self._queue_may_move = True
-        self._usage = UsageCounter()
 
     def turn(self) -> float:
         """Look after running jobs, then start what may start. Trouble with one job leaves the others alone."""
@@ -72,11 +61,10 @@ class Supervisor:
             self.launcher.tend()
             self._look_at_rows()
             for job in self._active:
-                self._alone(job, self._look)
+                self.complaints.apart(job, self._look)
             self._write_progress()
             if self._queue_may_move:
-                self._queue_may_move = False
-                self._move_queue()
+                self._queue_may_move = self.starter.move_queue()
         except Exception as error:
             self._queue_may_move, self._seen = True, ()
             self.complaints.say("this turn is done again later", error)
@@ -86,7 +74,7 @@ class Supervisor:
         return BUSY_PAUSE if self._active or self._queue_may_move else IDLE_PAUSE
 
     def _look_at_rows(self) -> None:
-        seen = self._signature()
+        seen = signature(self.workspace.home / "platform.db", self.workspace.home / "platform.db-wal")
         if seen == self._seen and monotonic() - self._looked_at < LOOK_EVERY:
             return
         with reading(self.workspace.engine) as connection:
@@ -94,125 +82,18 @@ class Supervisor:
         self._seen, self._looked_at, self._queue_may_move = seen, monotonic(), True
         self.watcher.forget_all_but({(job.id, job.attempt) for job in self._active})
 
-    def _signature(self) -> tuple[int, ...]:
-        found: list[int] = []
-        for name in ("platform.db", "platform.db-wal"):
-            try:
-                stat = os.stat(self.workspace.home / name)
-                found += (stat.st_mtime_ns, stat.st_size)
-            except OSError:
-                found += (0, 0)
-        return tuple(found)
-
-    def _alone(self, job: Job, action: Callable[[Job], None]) -> None:
-        try:
-            action(job)
-        except Exception as error:
-            if _of_database(error):
-                raise
-            self.complaints.say(f"job {job.id}", error)
-
     def _look(self, job: Job) -> None:
-        self.watcher.look(job, self._order(job))
-
-    def _order(self, job: Job) -> Order:
-        try:
-            program = algorithm(job.kind).program
-        except Problem:  # a kind of another version: what runs is still looked after
-            program = ""
-        folder = self.workspace.job_folder(job.id)
-        return Order(job.id, job.attempt, folder, program, max(1, min(job.cpu_slots, self.cores)))
+        self.watcher.look(job, self.starter.order(job))
 
     def _write_progress(self) -> None:
         for job in self._active:
             if job.id in self.watcher.progress:
-                self._alone(job, self._write_progress_of)
+                self.complaints.apart(job, self._write_progress_of)
         self.watcher.progress.clear()
 
     def _write_progress_of(self, job: Job) -> None:
         with writing(self.workspace.engine) as connection:
             store.update_job(connection, job.id, **self.watcher.progress[job.id])
-
-    def _move_queue(self) -> None:
-        with reading(self.workspace.engine) as connection:
-            if not queue.is_anyone_waiting(connection):
-                return
-        have = capacity(self.workspace)
-        with reading(self.workspace.engine) as connection:
-            overlong = queue.overlong_waits(connection)
-            hopeless = queue.hopeless(connection)
-            claimable = queue.claimable(connection, have, self._usage.usage(connection, queue.whole(have)))
-        for job_id, at in overlong:
-            with writing(self.workspace.engine) as connection:
-                queue.start_sooner(connection, job_id, at)
-            log.info("job %s: the clock was put back while it waited for its retry", job_id)
-        if hopeless:
-            with writing(self.workspace.engine) as connection:
-                for job_id, reason in hopeless:
-                    queue.give_up(connection, job_id, reason)
-                    log.info("job %s: %s", job_id, reason)
-            self._queue_may_move = True  # others may wait for those
-        for chosen in claimable:
-            self._alone(chosen.job, partial(self._start, gpus=chosen.gpus if have.gpus else None))
-
-    def _start(self, job: Job, gpus: tuple[str, ...] | None) -> None:
-        try:
-            algorithm(job.kind)
-        except Problem as problem:
-            with writing(self.workspace.engine) as connection:
-                queue.give_up(connection, job.id, problem.text)
-            return
-        begun = replace(job, state="starting", attempt=job.attempt + 1)
-        order = replace(self._order(begun), gpus=gpus)
-        try:
-            named = job.spec.get("environment")
-            order = replace(order, interpreter=environments.interpreter(self.workspace.home, named, job.engine))
-        except Problem as problem:
-            with writing(self.workspace.engine) as connection:
-                queue.give_up(connection, job.id, problem.text)
-            return
-        with writing(self.workspace.engine) as connection:
-            number = queue.claim(
-                connection,
-                job,
-                order.threads,
-                host=socket.gethostname(),
-                interpreter=order.interpreter,
-                command=self.launcher.command(order),
-                gpus=gpus or (),
-            )
-        if not number:
-            return
-        log.info("job %s: attempt %d (%s, %d threads)", job.id, number, job.kind, order.threads)
-        trouble: Text | None = None
-        try:
-            self.watcher.expect(order, now())
-            service.write_run(self.workspace, begun, number, order.threads)
-            gone = still_free(gpus, job.gpu_memory_bytes, capacity(self.workspace).gpus) if gpus else None
-            if gone is not None:
-                self._put_back(begun, gone)
-                return
-            self.launcher.launch(order)
-        except Problem as problem:
-            trouble = problem.text
-        except OSError as error:
-            trouble = text(
-                "The job's folder can't be written ({reason}): look at the disk's free space and the folder's owner, "
-                "then start the job again.",
-                reason=error.strerror or str(error),
-            )
-        except Exception as error:
-            if _of_database(error):
-                raise
-            self.complaints.say(f"job {job.id}", error)
-            trouble = text("It could not be started: the supervisor's log, {log}, has the reason.", log=LOG)
-        if trouble is not None:
-            self.watcher.fail_unbegun(begun, order, trouble)
-
-    def _put_back(self, begun: Job, reason: Text) -> None:
-        with writing(self.workspace.engine) as connection:
-            queue.requeue(connection, begun, reason, outcome="waited")
-        log.info("job %s: attempt %d: %s", begun.id, begun.attempt, reason)
 
 
 class Companion(Protocol):
@@ -257,15 +138,10 @@ def open_patiently(home: Path) -> Workspace:
         try:
             return open_workspace(home, busy_seconds=supervisor_busy_seconds())
         except Problem as problem:
-            if not _of_database(problem) or "locked" not in str(problem.__cause__):
+            if not is_of_database(problem) or "locked" not in str(problem.__cause__):
                 raise
             log.warning("waiting for the database: %s", problem)
             select.select([], [], [], 1.0)
-
-
-def _of_database(error: Exception) -> bool:
-    # locked, full or gone for all jobs alike; what it refuses of one job is that job's trouble
-    return any(isinstance(e, OperationalError | sqlite3.OperationalError) for e in (error, error.__cause__))
 
 
 def main(arguments: list[str] | None = None) -> int:

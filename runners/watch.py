@@ -6,15 +6,16 @@ import logging
 import signal
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from platform_core.clock import monotonic, now
 from platform_core.database.engine import reading, writing
 from platform_core.durations import exact
 from platform_core.errors import Problem, Text, text
-from platform_core.jobs import processes, queue, service, store
+from platform_core.files import signature
+from platform_core.jobs import processes, queue, store
 from platform_core.jobs.capacity import capacity
+from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.line import ran_before
 from platform_core.jobs.outcome import Exit, Outcome, has_checkpoint, last_error_line, outcome
 from platform_core.jobs.processes import Identity
@@ -160,7 +161,8 @@ class Watcher:
             self.launcher.signal(watch.order, watch.runner, signal.SIGKILL)
 
     def _copy_progress(self, job: Job, watch: Watch, every: float) -> None:
-        files = _signature(service.metrics_file(self.workspace, job))
+        metrics = metrics_file(self.workspace, job)
+        files = signature(metrics, metrics.with_name(metrics.name + "-wal"))
         if files == watch.files or monotonic() - watch.read_at < every:
             return
         watch.files, watch.read_at = files, monotonic()
@@ -178,7 +180,7 @@ class Watcher:
                 queue.mark_running(connection, job)
 
     def _read_metrics(self, job: Job, watch: Watch) -> tuple[dict[str, Any], bool]:
-        with Reader(service.metrics_file(self.workspace, job)) as run:
+        with Reader(metrics_file(self.workspace, job)) as run:
             progress = run.progress()
             if not watch.spoken(progress):
                 return {}, False
@@ -271,14 +273,3 @@ class Watcher:
             self.progress.pop(job.id, None)
             said = f": {found.reason}" if found.reason else ""
             log.info("job %s: attempt %d is %s%s", job.id, job.attempt, found.state, said)
-
-
-def _signature(path: Path) -> tuple[int, ...]:
-    found: list[int] = []
-    for file in (path, path.with_name(path.name + "-wal")):
-        try:
-            stat = file.stat()
-            found += (stat.st_mtime_ns, stat.st_size)
-        except OSError:
-            found += (0, 0)
-    return tuple(found)

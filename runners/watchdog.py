@@ -7,7 +7,6 @@ is kept in `watchdog.json`, so that a new supervisor also sees those that came w
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -25,12 +24,12 @@ from platform_core.database.tables import transitions
 from platform_core.doctor import service as doctor
 from platform_core.doctor.case import case_of
 from platform_core.errors import Problem, Text
-from platform_core.files import read_json, write_json
+from platform_core.files import read_json, signature, write_json
 from platform_core.hosts.devices import Snapshot
 from platform_core.hosts.history import FRESH_SECONDS, latest, recent
 from platform_core.hosts.place import this_host
-from platform_core.jobs import service as jobs
 from platform_core.jobs import store
+from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.states import ACTIVE
 from platform_core.jobs.store import Attempt, Job
 from platform_core.workspace.service import Workspace
@@ -195,16 +194,9 @@ class Watchdog(Beside):
         self.closing.wait((time.thread_time() - before) * (1 / CPU_SHARE - 1))
 
     def _signature(self, job: Job) -> tuple[int, ...]:
-        path = jobs.metrics_file(self.workspace, job)
-        attempt = path.with_name("attempts") / str(job.attempt)
-        found: list[int] = []
-        for file in (path, path.with_name(path.name + "-wal"), attempt / "log.txt"):
-            try:
-                stat = os.stat(file)
-                found += (stat.st_mtime_ns, stat.st_size)
-            except OSError:
-                found += (0, 0)
-        return tuple(found)
+        metrics = metrics_file(self.workspace, job)
+        log_of_attempt = metrics.with_name("attempts") / str(job.attempt) / "log.txt"
+        return signature(metrics, metrics.with_name(metrics.name + "-wal"), log_of_attempt)
 
     def _begin(self) -> int:
         """Up to which row of history ends were looked at; rows shortly before it that were are known as well."""

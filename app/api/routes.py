@@ -16,6 +16,7 @@ from platform_core.datasets import service as datasets
 from platform_core.datasets.receive import data_name
 from platform_core.errors import Problem, Text
 from platform_core.jobs import service as jobs
+from platform_core.jobs.folder import log_file
 from platform_core.jobs.log_file import LogFile
 from platform_core.jobs.store import Job
 from platform_core.reports import service as reports
@@ -75,7 +76,7 @@ def download_log(job_id: str) -> StreamingResponse:
     """The whole log of the newest attempt as a file, piece by piece."""
     place = workspace()
     job = jobs.get(place, job_id)
-    path = jobs.log_file(place, job)
+    path = log_file(place, job)
     if path is None:
         raise Problem("“{name}” has no log yet: it has not started.", name=job.name)
     log = LogFile(path)

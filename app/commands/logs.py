@@ -15,6 +15,7 @@ from app.commands.options import verb, workspace
 from app.commands.printing import plain, show
 from platform_core.errors import Problem
 from platform_core.jobs import service
+from platform_core.jobs.folder import log_file, metrics_file
 from platform_core.jobs.log_file import LogFile
 from platform_core.jobs.log_lines import BLOCK, LEVELS, LONGEST, Level, Raw, levelled_forwards, shown
 from platform_core.jobs.log_places import find_place
@@ -59,7 +60,7 @@ def logs(
                 sys.stdout.buffer.write(piece)
         return
     query = Query(cast(Level, level), search, regex, context)
-    found = _part(path, service.metrics_file(place, job), query, lines, at)
+    found = _part(path, metrics_file(place, job), query, lines, at)
     for line in found.lines:
         if line.gap and context:
             _print("--", as_json)
@@ -70,7 +71,7 @@ def logs(
 
 def _log(place: Workspace, job: Job, following: bool) -> Path:
     pause = Event()
-    while (path := service.log_file(place, job)) is None:
+    while (path := log_file(place, job)) is None:
         if not following or job.state in ENDED:
             raise Problem("“{name}” has no log yet: it is {state}.", name=job.name, state=job.state)
         pause.wait(0.3)

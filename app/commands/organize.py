@@ -9,7 +9,7 @@ import click
 
 from app.commands.options import each, verb, workspace
 from app.commands.printing import plain, show, show_json
-from platform_core.jobs import organize
+from platform_core.jobs import organize, service
 
 IDS = click.argument("ids", nargs=-1, required=True, metavar="ID...")
 
@@ -56,7 +56,7 @@ def untag(tag: str, ids: tuple[str, ...], as_json: bool) -> int:
 def note(job_id: str, text: str | None, as_json: bool) -> int:
     """Write a job's note; `-` reads it from standard input, "" removes it, without TEXT it is shown."""
     if text is None:
-        job = organize.get(workspace(), job_id)
+        job = service.get(workspace(), job_id)
         show_json({"note": job.note}) if as_json else show(plain(job.note or "", keep="\n\t"))
         return 0
     said = sys.stdin.read() if text == "-" else text

@@ -22,6 +22,7 @@ from platform_core.algorithms.registry import Algorithm, Role, algorithm, algori
 from platform_core.errors import Problem
 from platform_core.jobs import service, supervision
 from platform_core.jobs.document import write
+from platform_core.jobs.examine import examine
 from platform_core.jobs.messages import Finding
 from platform_core.jobs.priority import PRIORITIES, rank
 from platform_core.jobs.spec import JobSpec, setting_of
@@ -205,7 +206,7 @@ def _run(
     if document and document.engine and "engine" in chosen.spec.model_fields:
         values = {"engine": document.engine, **values}
     place = workspace()
-    spec, findings = service.examine(place, chosen.name, values)
+    spec, findings = examine(place, chosen.name, values)
     warn([f for f in findings if f.level == "warning"])
     if spec is None:
         raise service.Rejected([f for f in findings if f.forbids])

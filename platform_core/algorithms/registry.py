@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
 from platform_core.errors import Problem
 from platform_core.jobs.spec import JobSpec
+from platform_core.listing import declared_in
 
 Role = Literal["prepare", "train", "evaluate"]
 Source = Literal["texts", "teacher", "preferences", "rewards"]
@@ -47,11 +46,7 @@ def engine_of(chosen: Algorithm, spec: JobSpec) -> str:
 @cache
 def algorithms() -> dict[str, Algorithm]:
     """All kinds by name, in the order in which people meet them."""
-    found = []
-    for module in pkgutil.iter_modules(importlib.import_module(__package__).__path__):
-        declared = getattr(importlib.import_module(f"{__package__}.{module.name}"), "ALGORITHM", None)
-        if isinstance(declared, Algorithm):
-            found.append(declared)
+    found = declared_in(__package__, "ALGORITHM", Algorithm)
     return {a.name: a for a in sorted(found, key=lambda a: (a.order, a.name))}
 
 

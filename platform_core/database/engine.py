@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -73,3 +74,8 @@ def explain(error: DBAPIError) -> Problem:
     if isinstance(error, OperationalError):
         return Problem("The workspace's database does not answer: {reason}.", reason=reason)
     return Problem("The workspace's database refused a change: {reason}.", reason=reason)
+
+
+def is_of_database(error: BaseException) -> bool:
+    """Whether the database is locked, full or gone, for all jobs alike; what it refuses of one job is not meant."""
+    return any(isinstance(e, OperationalError | sqlite3.OperationalError) for e in (error, error.__cause__))

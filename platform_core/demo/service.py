@@ -8,7 +8,7 @@ from typing import Any
 from platform_core.clock import now
 from platform_core.database.engine import writing
 from platform_core.demo.data import write_datasets
-from platform_core.demo.recipe import Stage, stages
+from platform_core.demo.recipe import STAGE, Stage, stages
 from platform_core.errors import Problem
 from platform_core.files import write_json
 from platform_core.ids import new_id
@@ -149,8 +149,8 @@ def _label(stage: str, seed: int) -> str:
 
 
 def _reference(value: object, made: dict[str, Job]) -> object:
-    if isinstance(value, str) and value.startswith("stage:"):
-        return f"job:{made[value.removeprefix('stage:')].id}"
+    if isinstance(value, str) and value.startswith(STAGE):
+        return f"job:{made[value.removeprefix(STAGE)].id}"
     return value
 
 

@@ -55,7 +55,8 @@ class Case:
     log: Path | None = None
     snapshot: Snapshot | None = None
     history: tuple[Snapshot, ...] = ()
-    _kept: dict[str, Series | Curve] = field(default_factory=dict, repr=False, compare=False)
+    _recent: dict[str, Series] = field(default_factory=dict, repr=False, compare=False)
+    _whole: dict[str, Curve] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def live(self) -> bool:
@@ -93,12 +94,11 @@ class Case:
 
     def recent(self, name: str) -> Series:
         """The newest points of a metric, at most `RECENT`."""
-        if (found := self._kept.get(f"recent {name}")) is None:
+        if name not in self._recent:
             last = self.latest.get(name, (0, 0.0))[0]
             steps, values = self.run.points(name, last - RECENT * self.every + 1, last)
-            found = self._kept[f"recent {name}"] = Series(steps[-RECENT:], values[-RECENT:])
-        assert isinstance(found, Series)
-        return found
+            self._recent[name] = Series(steps[-RECENT:], values[-RECENT:])
+        return self._recent[name]
 
     def first(self, name: str) -> Series:
         """The oldest points of a metric, at most `FIRST`."""
@@ -107,12 +107,11 @@ class Case:
 
     def whole(self, name: str) -> Curve:
         """A metric over the run in at most `BUCKETS` buckets; of a very long run its newest `FURTHEST` points."""
-        if (found := self._kept.get(f"whole {name}")) is None:
+        if name not in self._whole:
             last = self.latest.get(name, (0, 0.0))[0]
             low = last - FURTHEST * self.every
-            found = self._kept[f"whole {name}"] = self.run.curve(name, BUCKETS, low if low > 0 else None)
-        assert isinstance(found, Curve)
-        return found
+            self._whole[name] = self.run.curve(name, BUCKETS, low if low > 0 else None)
+        return self._whole[name]
 
     def trend(self, name: str) -> Series:
         """`whole` as one series of bucket means."""

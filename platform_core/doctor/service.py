@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
-import pkgutil
 from functools import cache
 
 from platform_core.doctor.case import Case
 from platform_core.doctor.diagnosis import LEVELS, Diagnosis
 from platform_core.doctor.rule import Rule
 from platform_core.jobs.states import ENDED
-
-__all__ = ["Rule", "examine", "host_rules", "rules"]
+from platform_core.listing import declared_in
 
 log = logging.getLogger("lathe.doctor")
 
@@ -20,12 +17,7 @@ log = logging.getLogger("lathe.doctor")
 @cache
 def rules() -> dict[str, Rule]:
     """All rules by name, found by listing the modules of `rules/` that declare `RULE`."""
-    package = importlib.import_module("platform_core.doctor.rules")
-    found = []
-    for module in pkgutil.iter_modules(package.__path__):
-        declared = getattr(importlib.import_module(f"{package.__name__}.{module.name}"), "RULE", None)
-        if isinstance(declared, Rule):
-            found.append(declared)
+    found = declared_in("platform_core.doctor.rules", "RULE", Rule)
     return {rule.name: rule for rule in sorted(found, key=lambda rule: rule.name)}
 
 

@@ -6,11 +6,9 @@ from pathlib import Path
 
 from platform_core.clock import monotonic
 from platform_core.environment import machine, software, workspace
-from platform_core.environment.checks import Check, Disk, Report, Section, Status, all_looked_at, looked_at, value
+from platform_core.environment.checks import Check, Disk, Report, Section, all_looked_at, looked_at, value
 from platform_core.errors import text
 from platform_core.workspace.page import PORT
-
-__all__ = ["Check", "Disk", "Report", "Section", "Status", "report"]
 
 
 def report(home: Path, port: int = PORT) -> Report:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from platform_core.environment.checks import Check, value
 from platform_core.errors import text
+from platform_core.root import ROOT
 
-REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
+REQUIREMENTS = ROOT / "requirements.txt"
 SUPPORTED = ((3, 11), (3, 12))
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;#]+)")
 SERVER_PATHS = ("/usr/sbin", "/sbin", "/usr/local/sbin")
@@ -113,5 +114,5 @@ def lathe_version() -> str:
     except metadata.PackageNotFoundError:
         import tomllib
 
-        project = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text("utf-8"))
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
         return str(project["project"]["version"])

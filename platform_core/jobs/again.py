@@ -11,6 +11,7 @@ from platform_core.environment.machine import processor_model
 from platform_core.environment.software import installed
 from platform_core.errors import Problem, Text, text
 from platform_core.jobs import service
+from platform_core.jobs.folder import provenance, resolved_paths
 from platform_core.jobs.inputs import hashes
 from platform_core.jobs.store import Job
 from platform_core.workspace.service import Workspace
@@ -30,12 +31,12 @@ def differences(workspace: Workspace, job_id: str) -> Differences:
     Raises Problem when nothing was recorded, or when an input is gone.
     """
     job = service.get(workspace, job_id)
-    recorded = service.provenance(workspace, job)
+    recorded = provenance(workspace, job)
     if not recorded:
         raise Problem("“{name}” has recorded nothing to compare with yet: let it run once, or clone it.", name=job.name)
     spec = algorithm(job.kind).spec.model_validate(job.spec)
     inputs: list[Text] = []
-    for field, path in service.resolved_paths(workspace, spec).items():
+    for field, path in resolved_paths(workspace, spec).items():
         inputs += _changed(recorded.get("inputs", {}).get(field, {}), hashes(path), path.name)
     return Differences(inputs, [*_libraries(recorded.get("libraries", {})), *_processor(recorded.get("machine", {}))])
 

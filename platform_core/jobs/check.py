@@ -18,7 +18,7 @@ from platform_core.environments import service as environments
 from platform_core.errors import Problem, Text, text
 from platform_core.jobs import store
 from platform_core.jobs.capacity import gpus_here
-from platform_core.jobs.estimate import peak_bytes
+from platform_core.jobs.estimate import LENGTHS, peak_bytes
 from platform_core.jobs.messages import Finding
 from platform_core.jobs.spec import JobSpec, Reference, references
 from platform_core.jobs.states import word
@@ -30,10 +30,6 @@ from platform_core.verl import check as verl
 from platform_core.workspace.service import Workspace
 
 LEAST_FREE = 200 * 2**20
-
-
-LENGTHS = ("max_length", "max_completion_length", "max_new_tokens")
-"""Settings in tokens that end where the model's context ends."""
 
 
 def check(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -> list[Finding]:

@@ -39,6 +39,7 @@ MOMENTS = {"adamw": 8.0, "adamw_8bit": 2.0, "adafactor": 0.1, "muon": 4.0}
 QUANTIZED = {"nf4": 0.6, "int8": 1.1}
 """Bytes a frozen weight, the scales of its blocks included."""
 LENGTHS = ("max_length", "max_completion_length", "max_new_tokens")
+"""Settings that say how many tokens are in flight; all of them end where the model's context ends."""
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,14 @@ from platform_core.errors import Problem
 from platform_core.files import publish, read_json, sync_folder
 from platform_core.jobs import service
 from platform_core.jobs.again import differences
+from platform_core.jobs.folder import provenance, resolved_paths
 from platform_core.jobs.inputs import HASHED, hashes
-from platform_core.jobs.source import ROOT, closure, distributions
+from platform_core.jobs.source import closure, distributions
 from platform_core.jobs.spec import JobSpec
 from platform_core.jobs.store import Job
 from platform_core.models.adapters import base_of, is_adapter
 from platform_core.rewards.store import is_reward
+from platform_core.root import ROOT
 from platform_core.workspace.service import Workspace
 
 PROGRAM = ROOT / "runners" / "exported" / "train.py"
@@ -98,7 +100,7 @@ def refuse_other_kinds(job: Job) -> None:
 
 def refuse_changed_inputs(workspace: Workspace, job: Job) -> None:
     """Raise Problem when an input is no longer what the job's newest attempt was trained on."""
-    if not service.provenance(workspace, job):
+    if not provenance(workspace, job):
         return
     if changes := differences(workspace, job.id).inputs:
         raise Problem(
@@ -120,7 +122,7 @@ def free_place(exports: Path, job: Job) -> Path:
 
 def _fill(workspace: Workspace, job: Job, part: Path, with_data: bool) -> None:
     spec = algorithm(job.kind).spec.model_validate(job.spec)
-    paths = service.resolved_paths(workspace, spec)
+    paths = resolved_paths(workspace, spec)
     inputs = {field: _input(field, path, part, with_data) for field, path in paths.items()}
     program = algorithm(job.kind).program
     files, packages = closure([f"runners.programs.{program}", f"runners.engines.{job.engine}.{job.kind}"])
@@ -179,7 +181,7 @@ def _copy_model(source: Path, target: Path) -> None:
 
 def _requirements(workspace: Workspace, job: Job, packages: set[str]) -> str:
     """What the engine imports in the versions of the job's newest attempt, or in today's when none was recorded."""
-    recorded = service.provenance(workspace, job).get("packages", {})
+    recorded = provenance(workspace, job).get("packages", {})
     known = {name.lower(): version for name, version in recorded.items()}
     names = sorted({*distributions(packages), *UNNAMED}, key=str.lower)
     versions = {name: known.get(name.lower()) or installed(name) for name in names}

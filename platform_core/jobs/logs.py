@@ -23,7 +23,6 @@ from platform_core.jobs.log_file import LogFile
 from platform_core.jobs.log_lines import (
     BLOCK,
     LEVELS,
-    LONGEST,
     Backwards,
     Forwards,
     Level,
@@ -33,8 +32,6 @@ from platform_core.jobs.log_lines import (
     levelled_backwards,
     levelled_forwards,
 )
-
-__all__ = ["BLOCK", "LEVELS", "LONGEST", "Level", "Line", "Query", "Tail", "ahead", "clean", "fits", "tail"]
 
 TAIL_BYTES = 1024 * 1024
 SEARCH_BYTES = 64 * 1024 * 1024

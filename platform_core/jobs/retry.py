@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from platform_core.durations import exact
 from platform_core.errors import Text, text
@@ -27,7 +27,6 @@ Cause = Literal[
     "deleted",  # its folder
     "error",
 ]
-CAUSES: tuple[Cause, ...] = get_args(Cause)
 WORDS: Mapping[str, Text] = {
     "killed": text("killed from outside"),
     "out_of_memory": text("killed by the kernel for want of memory"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import getpass
 import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,25 +16,18 @@ from sqlalchemy import Connection
 from platform_core.algorithms.registry import algorithm, engine_of
 from platform_core.clock import now
 from platform_core.database.engine import reading, writing
-from platform_core.datasets import service as datasets
-from platform_core.environment.machine import usable_cores
 from platform_core.errors import Problem, text
-from platform_core.files import read_json, write_json, write_whole
+from platform_core.files import write_whole
 from platform_core.ids import is_id, new_id
 from platform_core.jobs import document, store, trash
 from platform_core.jobs.capacity import gpus_here
-from platform_core.jobs.check import check
 from platform_core.jobs.estimate import asks
+from platform_core.jobs.examine import examine
 from platform_core.jobs.line import ran_before
-from platform_core.jobs.messages import Finding, validate
-from platform_core.jobs.spec import JobSpec, Reference, references, spec_hash
+from platform_core.jobs.messages import Finding
+from platform_core.jobs.spec import JobSpec, references, spec_hash
 from platform_core.jobs.states import DELETABLE, STARTABLE, STOPPABLE, State, word
 from platform_core.jobs.store import Job
-from platform_core.jobs.usual import with_scaled_ranges
-from platform_core.models.service import model_path
-from platform_core.rewards import service as rewards
-from platform_core.rewards.spec import models_of
-from platform_core.rewards.store import is_reward, keep, load
 from platform_core.workspace.service import Workspace
 
 
@@ -45,27 +37,6 @@ class Rejected(Problem):
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = list(findings)
         super().__init__("{sentences}", sentences=" ".join(str(f.text) for f in findings))
-
-
-def examine(workspace: Workspace, kind: str, values: Mapping[str, Any]) -> tuple[JobSpec | None, list[Finding]]:
-    """The resolved spec with all that can be said about it before it runs; None when it can't run."""
-    chosen = algorithm(kind)
-    spec, findings = validate(chosen.spec, values)
-    if spec is None:
-        return None, findings
-    spec = resolve(spec)
-    findings = with_scaled_ranges(workspace, spec, [*check(workspace, chosen, spec), *findings])
-    return (None if any(f.level == "error" for f in findings) else spec), findings
-
-
-def resolve(spec: JobSpec) -> JobSpec:
-    """Replace "automatic" by numbers, so that the stored spec says everything."""
-    return spec if spec.cpu_slots is not None else spec.model_copy(update={"cpu_slots": default_cpu_slots()})
-
-
-def default_cpu_slots() -> int:
-    """Half of the cores, so that two jobs fit."""
-    return max(1, usable_cores() // 2)
 
 
 def create(
@@ -133,19 +104,12 @@ def implied_needs(spec: JobSpec) -> list[str]:
 
 
 def get(workspace: Workspace, job_id: str) -> Job:
-    """The job with this id (or the only one whose id begins so); raises Problem."""
+    """The job with this id, or the only one whose id begins or ends so (4 characters at least); raises Problem."""
     with reading(workspace.engine) as connection:
         job = store.get_job(connection, job_id) if is_id(job_id) else None
-        if job is None:
-            alike = (
-                [
-                    j
-                    for j in store.find_jobs(connection, search=job_id)
-                    if j.id.startswith(job_id) or j.id.endswith(job_id)
-                ]
-                if len(job_id) >= 4
-                else []
-            )
+        if job is None and len(job_id) >= 4:
+            found = store.find_jobs(connection, search=job_id)
+            alike = [j for j in found if j.id.startswith(job_id) or j.id.endswith(job_id)]
             job = alike[0] if len(alike) == 1 else None
     if job is None:
         raise Problem("There is no job {id}: `lathe jobs list` shows all.", id=job_id)
@@ -312,67 +276,6 @@ def needs(workspace: Workspace, job_id: str) -> list[Job]:
     """The jobs whose output this one uses."""
     with reading(workspace.engine) as connection:
         return store.find_jobs(connection, ids=store.needs_of(connection, job_id), oldest_first=True)
-
-
-def resolved_paths(workspace: Workspace, spec: JobSpec, kept: Path | None = None) -> dict[str, Path]:
-    """The absolute path behind each reference of a spec; raises Problem when one is gone.
-
-    `kept`: the folder in which a job that began keeps its reward; it counts, whatever became of the saved one.
-    """
-    paths = {}
-    for reference in references(spec):
-        if reference.pick == "dataset":
-            paths[reference.field] = datasets.get(workspace.home, reference.value).path
-        elif reference.pick == "reward":
-            paths |= _reward_paths(workspace, reference, kept)
-        else:
-            paths[reference.field] = model_path(workspace, reference.value)
-    return paths
-
-
-def _reward_paths(workspace: Workspace, reference: Reference, kept: Path | None) -> dict[str, Path]:
-    """The folder of a saved reward, none of a built-in one, and the reward models it asks."""
-    mine = kept / reference.value if kept is not None else None
-    found = load(mine) if mine is not None and is_reward(mine) else rewards.get(workspace.home, reference.value)
-    models = models_of(found.reward)
-    paths = {f"{reference.field}.{name}": model_path(workspace, model) for name, model in models.items()}
-    return {reference.field: found.folder, **paths} if found.folder is not None else paths
-
-
-def write_run(workspace: Workspace, job: Job, number: int, threads: int) -> Path:
-    """Write `attempts/<number>/run.json`, all that a runner needs to know; the attempt's folder."""
-    spec = algorithm(job.kind).spec.model_validate(job.spec)
-    folder = workspace.job_folder(job.id) / "attempts" / str(number)
-    kept = workspace.job_folder(job.id) / "reward"
-    paths = resolved_paths(workspace, spec, kept)
-    if "reward" in paths:
-        paths["reward"] = keep(paths["reward"], kept / paths["reward"].name)
-    run = {
-        "id": job.id,
-        "kind": job.kind,
-        "engine": job.engine,
-        "attempt": number,
-        "spec": spec.model_dump(mode="json"),
-        "paths": {k: str(v) for k, v in paths.items()},
-        "threads": threads,
-    }
-    write_json(folder / "run.json", run)
-    return folder
-
-
-def log_file(workspace: Workspace, job: Job) -> Path | None:
-    """The log of the newest attempt, or None before the first."""
-    path = workspace.job_folder(job.id) / "attempts" / str(job.attempt) / "log.txt"
-    return path if job.attempt and path.is_file() else None
-
-
-def metrics_file(workspace: Workspace, job: Job) -> Path:
-    return workspace.job_folder(job.id) / "metrics.sqlite"
-
-
-def provenance(workspace: Workspace, job: Job) -> dict[str, Any]:
-    """What the newest attempt was made of (hashes of inputs, versions, machine); empty before it is known."""
-    return read_json(workspace.job_folder(job.id) / "attempts" / str(job.attempt) / "provenance.json") or {}
 
 
 def current_user() -> str:

@@ -12,9 +12,11 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from platform_core.root import ROOT
+
 OURS = ("platform_core", "runners")
-LISTS_ITS_FOLDER = "iter_modules"
+LISTS_ITS_FOLDER = "declared_in(__package__"
+"""What a registry says when it lists the modules beside it; none of them is imported by name."""
 
 
 def file_of(module: str, root: Path = ROOT) -> Path | None:

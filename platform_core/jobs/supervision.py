@@ -15,9 +15,9 @@ from platform_core.errors import Problem
 from platform_core.files import read_json
 from platform_core.jobs import processes
 from platform_core.jobs.processes import Identity
+from platform_core.root import python_path
 
 CARD, LOG = "supervisor.json", "supervisor.log"
-ROOT = Path(__file__).resolve().parents[2]
 ALREADY = 3
 """Exit code of a supervisor that found another one."""
 START_SECONDS = 30.0
@@ -108,8 +108,8 @@ def stop(home: Path) -> bool:
 
 
 def _start(home: Path) -> subprocess.Popen[bytes]:
-    path = [str(ROOT), *(p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != str(ROOT))]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "PLATFORM_HOME": str(home)}
+    path = python_path(os.environ.get("PYTHONPATH", ""))
+    environment = {**os.environ, "PYTHONPATH": path, "PLATFORM_HOME": str(home)}
     with (home / LOG).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "runners.supervisor", "--home", str(home)],

@@ -11,6 +11,7 @@ from platform_core.errors import Text, text
 from platform_core.jobs.line import Entry, Line, Needed, Runs
 from platform_core.jobs.placement import Capacity, at_least
 from platform_core.jobs.plan import Plan
+from platform_core.jobs.states import word
 
 SLACK = 0.1
 ENDING = 60.0
@@ -101,11 +102,12 @@ def _needs(needs: tuple[Needed, ...]) -> Text:
     if first.deleted:
         return text("Waits for “{name}”, which is in the trash: restore it.", name=first.name)
     if first.state in ("pending", "paused"):
-        return text("Waits for the output of “{name}”, which is {state}: start it.", name=first.name,
-                    state=Text(first.state))  # words: states  # fmt: skip
+        return text(
+            "Waits for the output of “{name}”, which is {state}: start it.", name=first.name, state=word(first.state)
+        )
     if len(needs) > 1:
         return text("Waits for the output of “{name}” and of {n} more.", name=first.name, n=len(needs) - 1)
-    return text("Waits for the output of “{name}”, which is {state}.", name=first.name, state=Text(first.state))
+    return text("Waits for the output of “{name}”, which is {state}.", name=first.name, state=word(first.state))
 
 
 def _later(job: Entry, later: float) -> Text:

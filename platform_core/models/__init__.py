@@ -1,0 +1,1 @@
+"""Models, adapters and tokenizers: the library, and what a folder holds."""

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from platform_core.clock import monotonic
 from platform_core.errors import Problem, Text
+from platform_core.root import ROOT
 
 START_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def answer(home: Path, models: dict[str, Path], prompt: str, max_new_tokens: int) -> dict[str, str]:

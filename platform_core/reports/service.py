@@ -16,6 +16,7 @@ from platform_core.errors import Problem, text
 from platform_core.evaluation.scores import Score
 from platform_core.jobs import document, service
 from platform_core.jobs.compare import ABSENT, Comparison, Run, best, compare, metric_title, setting_title
+from platform_core.jobs.folder import metrics_file, provenance
 from platform_core.jobs.looks import looks
 from platform_core.jobs.progress import seconds_taken
 from platform_core.jobs.states import word
@@ -40,7 +41,7 @@ def render(workspace: Workspace, ids: Sequence[str], format: Format, voice: Voic
     if not shown.runs:
         raise Problem.of(shown.left_out[0]) if shown.left_out else Problem("Name at least one job for the report.")
     if format == "csv":
-        runs = [(r.job.id, r.job.name, service.metrics_file(workspace, r.job)) for r in shown.runs]
+        runs = [(r.job.id, r.job.name, metrics_file(workspace, r.job)) for r in shown.runs]
         lines = csv.wide(runs[0][2]) if len(runs) == 1 else csv.long(runs)
         return (piece.encode("utf-8", "backslashreplace") for piece in lines)
     made = build(workspace, shown, voice)
@@ -94,7 +95,7 @@ def charts(workspace: Workspace, jobs: Sequence[Job], voice: Voice) -> list[Part
     known = algorithms()
     look = looks([job.id for job in jobs])
     for job in jobs:
-        with Reader(service.metrics_file(workspace, job)) as run:
+        with Reader(metrics_file(workspace, job)) as run:
             there = run.names()
             main = [m for m in (known[job.kind].metrics if job.kind in known else ()) if m in there] or there
             for name in main[:CHARTS]:
@@ -198,7 +199,7 @@ def _short(job: Job) -> str:
 
 
 def _samples(workspace: Workspace, job: Job, voice: Voice) -> list[Part]:
-    with Reader(service.metrics_file(workspace, job)) as run:
+    with Reader(metrics_file(workspace, job)) as run:
         found = run.samples(SAMPLES)
     names = list(dict.fromkeys(name for sample in found for name in sample.data))[:5]
     rows = [[str(s.step), *(_cut(str(s.data.get(name, ""))) for name in names)] for s in found]
@@ -244,7 +245,7 @@ def _making(workspace: Workspace, job: Job, voice: Voice) -> list[Part]:
     known = algorithms().get(job.kind)
     verb = "eval" if known is not None and known.role == "evaluate" else "train"
     steps = f"lathe {verb} {job.kind} --config settings.yaml\n\n# settings.yaml\n"
-    made_of = service.provenance(workspace, job)
+    made_of = provenance(workspace, job)
     parts: list[Part] = [
         Prose(
             say(text("How to make “{name}” again", name=job.name[:60])),

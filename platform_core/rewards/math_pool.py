@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from platform_core.errors import Problem
 from platform_core.rewards.worker import PYTHON, Worker, WorkerDied, WorkerPool, clean_environment
+from platform_core.root import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 GRACE = 1.0
 REMEMBERED = 20_000
 TOWER = re.compile(r"(?:\^|\*\*)[^+\-=,]{0,40}(?:\^|\*\*)|(?:\^|\*\*)\s*\{?\s*\d{5,}|\d{5,}\s*!|!\s*[)\]}]*\s*!")

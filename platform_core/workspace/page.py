@@ -14,11 +14,11 @@ from pathlib import Path
 from platform_core.clock import monotonic
 from platform_core.files import read_json, write_json
 from platform_core.jobs.processes import Identity, alive, me
+from platform_core.root import ROOT
 
 CARD = "web.json"
 PORT = 8501
 START_SECONDS = 20.0
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def announce(home: Path, url: str) -> None:

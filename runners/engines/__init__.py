@@ -1,0 +1,1 @@
+"""What trains: one folder an engine, in it one file an algorithm."""

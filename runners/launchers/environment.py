@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from platform_core.root import python_path
+
 THREADS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -32,11 +33,10 @@ def runner_environment(
     """
     found = dict(os.environ if given is None else given)
     kept = {k: v for k, v in found.items() if not SECRET.search(k) and k not in NOT_FOR_RUNNERS}
-    path = [str(ROOT), *(p for p in kept.get("PYTHONPATH", "").split(os.pathsep) if p and p != str(ROOT))]
     return {
         **kept,
         **{name: str(threads) for name in THREADS},
-        "PYTHONPATH": os.pathsep.join(path),
+        "PYTHONPATH": python_path(kept.get("PYTHONPATH", "")),
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
         "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow's only thread: the warm parent forks

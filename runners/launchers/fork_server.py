@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from platform_core.clock import monotonic
-from runners.launchers.environment import ROOT, runner_environment
+from platform_core.root import ROOT
+from runners.launchers.environment import runner_environment
 from runners.warm import ROOM
 
 log = logging.getLogger("lathe.supervisor")

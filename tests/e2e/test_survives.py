@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect
 
 from platform_core.jobs import service as jobs
 from platform_core.jobs import supervision
+from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.store import Job
 from platform_core.metrics.reader import Reader
 from platform_core.models.service import model_path
@@ -44,7 +45,7 @@ def until(condition: Callable[[], object], seconds: float = 90.0) -> None:
 
 
 def curves(server: Server, job: Job) -> dict[str, tuple[list[int], list[float]]]:
-    with Reader(jobs.metrics_file(server.workspace, job)) as run:
+    with Reader(metrics_file(server.workspace, job)) as run:
         found = {name: run.points(name) for name in run.names() if name not in BY_THE_CLOCK}
     return {name: (steps.tolist(), values.tolist()) for name, (steps, values) in found.items()}
 

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from platform_core.jobs import service as jobs
+from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.states import ENDED
 from platform_core.jobs.store import Job
 from platform_core.metrics.writer import Writer
@@ -236,7 +237,7 @@ def hostile(server: Server) -> Job:
     place = server.workspace
     (place.datasets / "rows.jsonl").write_text('{"text": "one two"}\n' * 50)
     made = jobs.create(place, "tokenizer", {"dataset": "rows.jsonl", "vocab_size": 300}, name=HOSTILE)
-    with Writer(jobs.metrics_file(place, made)) as writer:
+    with Writer(metrics_file(place, made)) as writer:
         writer.metrics(1, {HOSTILE: 1.0, "loss": 2.0})
         writer.sample(
             1, prompt=HOSTILE, completion=f"</dd><script>document.title='owned'</script>{HOSTILE}", other=HOSTILE

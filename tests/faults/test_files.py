@@ -13,6 +13,7 @@ import pytest
 
 from platform_core.errors import Problem
 from platform_core.jobs import ordering, processes, service
+from platform_core.jobs.folder import metrics_file
 from runners.engines.hf import checkpoint
 from tests.integration.supervisor.stage import Stage, kill
 
@@ -54,7 +55,7 @@ def test_metrics_deleted_while_they_are_written_come_back(stage: Stage) -> None:
     stage.start_supervisor()
     job = stage.create(steps=100, step_seconds=0.02)
     stage.until(lambda: stage.steps(job) >= 10)
-    path = service.metrics_file(stage.workspace, job)
+    path = metrics_file(stage.workspace, job)
     for name in ("", "-wal", "-shm"):
         path.with_name(path.name + name).unlink(missing_ok=True)
     assert stage.wait_for(job).state == "completed"
@@ -66,7 +67,7 @@ def test_metrics_damaged_while_they_are_written_are_told_and_cost_no_state(stage
     stage.start_supervisor()
     job, other = stage.create(steps=60, step_seconds=0.02), stage.create(steps=60, step_seconds=0.02)
     stage.until(lambda: stage.steps(job) >= 5)
-    path = service.metrics_file(stage.workspace, job)
+    path = metrics_file(stage.workspace, job)
     with path.open("r+b") as file:
         file.write(b"\xff" * path.stat().st_size)
     assert stage.wait_for(job).state == "completed"
@@ -86,7 +87,7 @@ def test_metrics_locked_by_another_process_lose_no_step(stage: Stage) -> None:
     stage.start_supervisor()
     job = stage.create(steps=150, step_seconds=0.02, save_every=1000)
     stage.until(lambda: stage.steps(job) >= 5)
-    command = [sys.executable, "-c", HOLD, str(service.metrics_file(stage.workspace, job))]
+    command = [sys.executable, "-c", HOLD, str(metrics_file(stage.workspace, job))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"

@@ -19,15 +19,16 @@ from threading import Event
 import pytest
 
 from platform_core.clock import monotonic
-from platform_core.datasets.receive import write_jsonl
 from platform_core.files import read_json
 from platform_core.jobs import processes, service, supervision
+from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.states import ENDED, NEXT
 from platform_core.jobs.store import Job
 from platform_core.metrics.reader import Reader
 from platform_core.models.service import read_model
 from runners.engines.hf import checkpoint
 from tests.integration.supervisor.stage import ROOT, Stage, kill
+from tests.rows import write_rows
 
 from . import truth as checks
 from .truth import each_step_once, processes_are_told
@@ -109,7 +110,7 @@ def bring_to_an_end(site: Site, jobs: list[Job]) -> None:
 
 def measured(site: Site, job: Job) -> dict[str, tuple[list[int], list[float]]]:
     """Every step of what must not depend on kills, with its value."""
-    with Reader(service.metrics_file(site.workspace, job)) as run:
+    with Reader(metrics_file(site.workspace, job)) as run:
         columns = {name: run.points(name) for name in ("loss", "grad_norm", "learning_rate")}
     return {name: (steps.tolist(), values.tolist()) for name, (steps, values) in columns.items()}
 
@@ -140,9 +141,9 @@ def told_the_truth(site: Site, job: Job) -> None:
 def test_real_trainings_survive_whatever_is_killed(tmp_path: Path) -> None:
     site = Site(tmp_path / "home", {"LATHE_WARM": "1", "LATHE_STOP_GRACE": "2"})
     try:
-        write_jsonl(site.workspace.datasets / "texts.jsonl", [{"text": f"{i} and {i} is {2 * i}"} for i in range(200)])
+        write_rows(site.workspace.datasets / "texts.jsonl", [{"text": f"{i} and {i} is {2 * i}"} for i in range(200)])
         rows = [{"prompt": f"{i}+{i}=", "completion": str(2 * i)} for i in range(100)]
-        write_jsonl(site.workspace.datasets / "sums.jsonl", rows)
+        write_rows(site.workspace.datasets / "sums.jsonl", rows)
         site.serve()
         tokenizer = service.create(site.workspace, "tokenizer", {"dataset": "texts.jsonl"}, start=True)
         assert site.wait_for(tokenizer, seconds=600).state == "completed"

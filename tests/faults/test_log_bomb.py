@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from platform_core.jobs import service
+from platform_core.jobs.folder import log_file
 from platform_core.jobs.log_file import LogFile
 from platform_core.jobs.logs import tail
 from tests.integration.supervisor.stage import Stage
@@ -49,5 +49,5 @@ def test_a_log_of_a_gigabyte_a_minute_costs_little_memory_and_loses_no_line(stag
                     assert int(line[:12]) == count
                     count += 1
     assert count == 40 * int(MEBIBYTES / 40 * 2**14)
-    assert service.log_file(stage.workspace, stage.get(job)) == path
+    assert log_file(stage.workspace, stage.get(job)) == path
     truth(stage)

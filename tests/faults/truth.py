@@ -9,6 +9,7 @@ from pathlib import Path
 
 from platform_core.clock import monotonic
 from platform_core.jobs import processes, service
+from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.states import ACTIVE, ENDED
 from platform_core.jobs.store import Job
 from platform_core.metrics.reader import Reader
@@ -87,7 +88,7 @@ def environment(pid: int) -> dict[str, str]:
 
 def each_step_once(stage: Stage, job: Job) -> None:
     """Every step that was reported is stored once, with its own value, however often it was run again."""
-    with Reader(service.metrics_file(stage.workspace, job)) as run:
+    with Reader(metrics_file(stage.workspace, job)) as run:
         steps, values = run.points("loss")
     assert max(Counter(steps.tolist()).values(), default=1) == 1
     if job.kind == "rehearsal":

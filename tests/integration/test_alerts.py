@@ -14,6 +14,7 @@ from platform_core.jobs import service as jobs
 from platform_core.jobs.store import Job
 from platform_core.options import service as options
 from tests.integration.supervisor.stage import Stage
+from tests.rows import write_rows
 from tests.unit.alerts.servers import http_server, smtp_server, status
 
 
@@ -28,9 +29,9 @@ def trained(stage: Stage) -> tuple[Job, str]:
     """A tiny model that knows its rows, and the dataset of prompts that goes with them."""
     place = stage.workspace.datasets
     rows = [{"text": f"{i % 10}+1={i % 10 + 1}"} for i in range(200)]
-    (place / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(place / "rows.jsonl", rows)
     pairs = [{"prompt": f"{i % 10}+1=", "response": str(i % 10 + 1)} for i in range(200)]
-    (place / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs))
+    write_rows(place / "pairs.jsonl", pairs)
     words = jobs.create(
         stage.workspace, "tokenizer", {"dataset": "rows.jsonl", "vocab_size": 300, "cpu_slots": 1}, start=True
     )

@@ -17,7 +17,7 @@ from platform_core.environment import machine, software, workspace
 from platform_core.environment.checks import Check, Report
 from platform_core.environment.service import report
 from platform_core.errors import Text
-from platform_core.jobs import service as jobs
+from platform_core.jobs.examine import default_cpu_slots
 from platform_core.workspace.service import open_workspace
 
 
@@ -168,5 +168,5 @@ def test_a_containers_memory_limit_counts_for_the_report_and_for_jobs(
 
 def test_all_who_count_cores_count_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3}, raising=False)
-    assert machine.usable_cores() == jobs.default_cpu_slots() == 1
+    assert machine.usable_cores() == default_cpu_slots() == 1
     assert str(machine.processor().found).startswith("1 cores")

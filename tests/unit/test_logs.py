@@ -14,8 +14,9 @@ import pytest
 
 from platform_core.errors import Problem
 from platform_core.jobs import log_file
+from platform_core.jobs.log_lines import BLOCK, LONGEST, clean
 from platform_core.jobs.log_places import find_place
-from platform_core.jobs.logs import BLOCK, LONGEST, Query, ahead, clean, tail
+from platform_core.jobs.logs import Query, ahead, tail
 from platform_core.metrics import writer as metrics_writer
 from runners import log_rotation
 

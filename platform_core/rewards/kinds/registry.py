@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
 from platform_core.errors import Problem
+from platform_core.listing import declared_in
 from platform_core.rewards.answer import Answer, Verdict
 from platform_core.rewards.function import RewardFunction
 from platform_core.rewards.resources import Resources
@@ -40,11 +39,7 @@ class Kind:
 @cache
 def kinds() -> dict[str, Kind]:
     """All kinds by name, in the order in which people meet them."""
-    found = []
-    for module in pkgutil.iter_modules(importlib.import_module(__package__).__path__):
-        declared = getattr(importlib.import_module(f"{__package__}.{module.name}"), "KIND", None)
-        if isinstance(declared, Kind):
-            found.append(declared)
+    found = declared_in(__package__, "KIND", Kind)
     return {k.name: k for k in sorted(found, key=lambda k: (k.order, k.name))}
 
 

@@ -1,0 +1,1 @@
+"""transformers, TRL and PEFT: one file an algorithm; what they share has files of its own."""

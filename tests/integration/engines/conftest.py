@@ -9,6 +9,7 @@ import pytest
 
 from platform_core.demo import data
 from tests.integration.engines.jobs import SIZES, TRAINING, forked, make_job
+from tests.rows import write_rows
 
 
 @pytest.fixture(scope="session")
@@ -35,13 +36,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     ]
     for role, made in (("dpo", pairs), ("orpo", pairs), ("reward_model", pairs), ("kto", rated)):
         found[role] = folder / f"{role}.jsonl"
-        found[role].write_text("".join(json.dumps(row) + "\n" for row in made))
+        write_rows(found[role], made)
     found |= {"distill": found["digits"], "distill_on_policy": found["digits"]}
     thought = [
         {"prompt": f"{a}+{b}=", "completion": f"<think>{a} {b}</think>" * (a > 1) + f"#{a + b}"} for a, b in sums
     ]
     found["distill_reasoning"] = folder / "thought.jsonl"
-    found["distill_reasoning"].write_text("".join(json.dumps(row) + "\n" for row in thought))
+    write_rows(found["distill_reasoning"], thought)
     return found
 
 

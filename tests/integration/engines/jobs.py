@@ -16,6 +16,9 @@ import runners.programs
 from platform_core.algorithms.registry import algorithm
 from platform_core.errors import Text
 from platform_core.files import read_json
+from platform_core.jobs.folder import write_run
+from platform_core.jobs.store import Job as Row
+from platform_core.workspace.service import Workspace
 
 SIZES = {"hidden_size": 16, "layers": 1, "heads": 2, "kv_heads": 2, "intermediate_size": 32, "context_length": 64}
 TRAINING = {"cpu_slots": 1, "learning_rate": 1e-2, "seed": 3}
@@ -87,6 +90,14 @@ def forked(job: Job, first: Callable[[], object] | None = None) -> int:
     process.join()
     assert process.exitcode is not None
     return process.exitcode
+
+
+def run_first(workspace: Workspace, row: Row) -> Job:
+    """Run the first attempt of a job that has a row, as the supervisor would."""
+    write_run(workspace, row, 1, 1)
+    job = Job(workspace.job_folder(row.id), row.kind)
+    assert forked(job) == 0, job.log
+    return job
 
 
 def at_step(step: int, act: Callable[[], object]) -> Callable[[], None]:

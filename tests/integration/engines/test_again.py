@@ -19,7 +19,7 @@ from platform_core.metrics.reader import Reader
 from platform_core.models.service import check_model, checkpoints
 from platform_core.workspace.service import Workspace, open_workspace
 from runners.programs.compare import compare
-from tests.integration.engines.jobs import TRAINING, Job, forked
+from tests.integration.engines.jobs import TRAINING, Job, run_first
 
 SFT = {**TRAINING, "max_steps": 6, "batch_size": 8, "max_length": 32, "model": "taught", "dataset": "sft.jsonl"}
 
@@ -34,12 +34,9 @@ def place(tmp_path: Path, files: dict[str, Path], taught: Path) -> Workspace:
 
 def ran(place: Workspace, row: Row) -> Job:
     """Run a job's first attempt, as the supervisor would, and say so in its row."""
-    service.write_run(place, row, 1, 1)
     with writing(place.engine) as connection:
         store.update_job(connection, row.id, attempt=1)
-    job = Job(place.job_folder(row.id), row.kind)
-    assert forked(job) == 0, job.log
-    return job
+    return run_first(place, row)
 
 
 def test_the_same_again_is_the_same_to_the_bit(place: Workspace) -> None:

@@ -17,7 +17,7 @@ from platform_core.jobs.export import export
 from platform_core.jobs.store import Job as Row
 from platform_core.metrics.reader import Reader
 from platform_core.workspace.service import Workspace, open_workspace
-from tests.integration.engines.jobs import SIZES, TRAINING, Job, forked
+from tests.integration.engines.jobs import SIZES, TRAINING, run_first
 
 HOSTILE = 'a"""; import os; os.system("touch /tmp/owned") #\n../../x `rm` ünï'
 PREFERENCE: dict[str, object] = {**TRAINING, "max_steps": 3, "batch_size": 8, "max_length": 32}
@@ -52,13 +52,6 @@ def made(place: Workspace, kind: str, name: str = HOSTILE, **more: object) -> Ro
     return service.create(place, kind, values, name=name)
 
 
-def run_here(place: Workspace, row: Row) -> Job:
-    service.write_run(place, row, 1, 1)
-    job = Job(place.job_folder(row.id), row.kind)
-    assert forked(job) == 0, job.log
-    return job
-
-
 def run_alone(folder: Path) -> subprocess.CompletedProcess[str]:
     """train.py in a Python that can't import the platform: from its own folder, isolated, no PYTHONPATH."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "LATHE", "PLATFORM"))}
@@ -84,7 +77,7 @@ def run_alone(folder: Path) -> subprocess.CompletedProcess[str]:
 )
 def test_it_gives_the_same_losses(kind: str, with_data: bool, place: Workspace, tmp_path: Path) -> None:
     row = made(place, kind)
-    job = run_here(place, row)
+    job = run_first(place, row)
     exported = export(place, row.id, with_data=with_data)
     folder = tmp_path / "elsewhere"
     shutil.copytree(exported.folder, folder)
@@ -141,12 +134,12 @@ def test_a_dataset_in_other_columns_is_read_as_the_job_read_it(place: Workspace)
 
 
 def test_an_adapter_goes_along_with_its_base(place: Workspace, tmp_path: Path) -> None:
-    first = run_here(place, made(place, "sft", tuning="lora", max_steps=2))
+    first = run_first(place, made(place, "sft", tuning="lora", max_steps=2))
     shutil.copytree(first.folder / "output", place.models / "adapter")
     lineage = json.loads((place.models / "adapter" / "lathe.json").read_text())
     (place.models / "adapter" / "lathe.json").write_text(json.dumps(lineage | {"base": "../taught"}))
     row = made(place, "sft", model="adapter", tuning="lora")
-    job = run_here(place, row)
+    job = run_first(place, row)
     folder = tmp_path / "elsewhere"
     shutil.copytree(export(place, row.id, with_data=True).folder, folder)
     shutil.rmtree(place.models)

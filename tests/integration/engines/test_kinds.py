@@ -17,6 +17,7 @@ from platform_core.algorithms.registry import algorithm
 from platform_core.metrics.reader import Reader
 from platform_core.models.architecture import FAMILIES, Architecture, parameter_count
 from tests.integration.engines.jobs import SIZES, TRAINING, forked, make_job
+from tests.rows import write_rows
 
 SFT = {**TRAINING, "max_steps": 12, "batch_size": 8, "max_length": 32}
 GRPO = {**TRAINING, "max_steps": 3, "batch_size": 16, "num_generations": 4, "max_completion_length": 6}
@@ -161,7 +162,7 @@ def test_evaluation_finds_all_answers_of_a_model_that_knows_them(
     tmp_path: Path, files: dict[str, Path], model: Path
 ) -> None:
     rows = [json.loads(line) for line in files["sft"].read_text().splitlines()[:1]]
-    (tmp_path / "one.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows * 8))
+    write_rows(tmp_path / "one.jsonl", rows * 8)
     learn = SFT | {"max_steps": 60, "batch_size": 8}
     taught = make_job(tmp_path / "sft", "sft", learn, model=model, dataset=tmp_path / "one.jsonl")
     assert forked(taught) == 0, taught.log

@@ -16,6 +16,7 @@ from platform_core.metrics.reader import Event, Reader
 from platform_core.models.kinds import is_reward_model
 from tests.integration.engines.jobs import TRAINING, Job, ask_at, forked, make_job
 from tests.integration.engines.test_bad_input import TEMPLATE
+from tests.rows import write_rows
 
 SPEC = {**TRAINING, "max_steps": 8, "batch_size": 4, "max_length": 32, "logging_steps": 2}
 
@@ -57,7 +58,7 @@ def events(job: Job) -> dict[str, Event]:
 
 
 def written(path: Path, rows: list[dict[str, object]]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(path, rows)
     return path
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from platform_core.files import read_json
 from platform_core.jobs.inputs import digest, hashes
+from platform_core.root import ROOT
 from runners.launchers.environment import redacted, runner_environment
-from runners.provenance import ROOT, changed, commit
+from runners.provenance import changed, commit
 from tests.integration.engines.jobs import SIZES, TRAINING, forked, make_job
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from platform_core.jobs import service as jobs
 from platform_core.jobs.export import export
+from platform_core.jobs.folder import write_run
 from platform_core.jobs.inputs import hashes
 from platform_core.metrics.reader import Reader
 from platform_core.rewards import service
@@ -20,7 +21,7 @@ from platform_core.rewards.scorer import open_scorer
 from platform_core.rewards.spec import Reward
 from platform_core.rewards.store import save
 from platform_core.workspace.service import Workspace, open_workspace
-from tests.integration.engines.jobs import TRAINING, Job, ask_at, forked, make_job
+from tests.integration.engines.jobs import TRAINING, Job, ask_at, forked, make_job, run_first
 from tests.integration.engines.test_export import run_alone
 
 GRPO = {**TRAINING, "max_steps": 3, "batch_size": 8, "num_generations": 4, "max_completion_length": 5}
@@ -165,9 +166,7 @@ def place(tmp_path: Path, files: dict[str, Path], taught: Path) -> Workspace:
 def test_a_job_keeps_its_reward_and_an_export_carries_it(place: Workspace, tmp_path: Path) -> None:
     values = {**GRPO, "model": "taught", "dataset": "grpo.jsonl", "reward": "mixed", "max_steps": 1}
     row = jobs.create(place, "grpo", values, name="with a reward")
-    jobs.write_run(place, row, 1, 1)
-    job = Job(place.job_folder(row.id), "grpo")
-    assert forked(job) == 0, job.log
+    job = run_first(place, row)
     recorded = json.loads((job.folder / "attempts" / "1" / "provenance.json").read_text())["inputs"]["reward"]
     assert recorded == hashes(place.home / "rewards" / "mixed")
     assert set(recorded) == {"reward.yaml", "code.py", "cases.jsonl"}
@@ -180,7 +179,7 @@ def test_a_job_keeps_its_reward_and_an_export_carries_it(place: Workspace, tmp_p
     (weights,) = (folder / "output").glob("*.safetensors")
     assert weights.read_bytes() == job.weights
     shutil.copytree(folder / "model", place.models / "taught")
-    assert json.loads((jobs.write_run(place, row, 2, 1) / "run.json").read_text())["paths"]["reward"] == str(
+    assert json.loads((write_run(place, row, 2, 1) / "run.json").read_text())["paths"]["reward"] == str(
         job.folder / "reward" / "mixed"
     )
     assert hashes(job.folder / "reward" / "mixed") == recorded

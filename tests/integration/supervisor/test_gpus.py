@@ -13,6 +13,8 @@ from platform_core.clock import monotonic
 from platform_core.hosts import service as hosts
 from platform_core.hosts.place import this_host
 from platform_core.jobs import ordering, service
+from platform_core.jobs.folder import write_run
+from runners import starting
 from runners import supervisor as supervisors
 from runners.launchers.local import Local
 from runners.place import log_path
@@ -127,13 +129,12 @@ def test_a_gpu_that_is_taken_between_choice_and_start_puts_the_job_back(
 ) -> None:
     for name, value in stage.environment().items():
         monkeypatch.setenv(name, value)
-    write_run = service.write_run
 
     def taken_meanwhile(*arguments: object) -> Path:
         cards(**{f"g{n}": (mallory, 79) for n in range(4)})
         return write_run(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(supervisors.service, "write_run", taken_meanwhile)
+    monkeypatch.setattr(starting, "write_run", taken_meanwhile)
     supervisor = supervisors.Supervisor(stage.workspace, Local(stage.home, log_path(stage.home)))
     job = stage.create(gpus=1, gpu_memory_gib=20, steps=1)
     deadline = monotonic() + 20
@@ -142,7 +143,7 @@ def test_a_gpu_that_is_taken_between_choice_and_start_puts_the_job_back(
     back = stage.get(job)
     assert (back.state, back.attempt) == ("queued", 1)
     assert "was taken a moment before" in str(back.reason)
-    monkeypatch.setattr(supervisors.service, "write_run", write_run)
+    monkeypatch.setattr(starting, "write_run", write_run)
     cards()
     while stage.state(job) != "completed" and monotonic() < deadline + 40:
         Event().wait(min(supervisor.turn(), 0.05))

@@ -11,6 +11,7 @@ from platform_core.errors import Text
 from platform_core.ids import new_id
 from platform_core.jobs import service as jobs
 from platform_core.jobs import store
+from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.states import State
 from platform_core.jobs.store import Job
 from platform_core.metrics.writer import Writer
@@ -62,7 +63,7 @@ def write_log(workspace: Workspace, job: Job, text: str) -> None:
 
 def write_metrics(workspace: Workspace, job: Job, steps: int, **more: float) -> None:
     """A metrics file with a falling loss, layer norms, a sample and progress."""
-    with Writer(jobs.metrics_file(workspace, job)) as writer:
+    with Writer(metrics_file(workspace, job)) as writer:
         for step in range(1, steps + 1):
             writer.metrics(step, {"loss": 4 / step, "grad_norm": 1.0, "tokens_per_second": 5000.0, **more})
             writer.vector("grad_norm", step, ["embed", "layer.0"], [0.1, step / 10])

@@ -15,6 +15,7 @@ from platform_core.errors import Problem
 from platform_core.jobs import organize, store
 from platform_core.jobs import service as jobs
 from platform_core.jobs.compare import ABSENT, best, compare, grouped
+from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.mean_curve import mean_curve
 from platform_core.jobs.store import Job
 from platform_core.metrics.writer import Writer
@@ -89,7 +90,7 @@ def test_reports_show_hostile_names_as_text(workspace: Workspace) -> None:
 
 def test_csv_gives_back_every_value_exactly_and_no_formula(workspace: Workspace) -> None:
     job, values = run(workspace, 0.5, name="=cmd()"), [0.1 + 0.2, 1e-300, float("nan"), -1.5]
-    with Writer(jobs.metrics_file(workspace, job)) as writer:
+    with Writer(metrics_file(workspace, job)) as writer:
         for step, value in enumerate(values, 10):
             writer.metrics(step, {"=evil": value})
     text = b"".join(render(workspace, [job.id], "csv", Voice())).decode()

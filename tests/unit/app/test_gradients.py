@@ -7,7 +7,7 @@ from collections.abc import Callable
 from streamlit.testing.v1 import AppTest
 
 from app.samples import prompt_name
-from platform_core.jobs import service as jobs
+from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.store import Job
 from platform_core.metrics.writer import Writer
 from platform_core.workspace.service import Workspace
@@ -24,7 +24,7 @@ def said(at: AppTest) -> str:
 def trained(workspace: Workspace, norms: list[float]) -> Job:
     """A GRPO job with gradient norms, rewards and the rollouts of two prompts."""
     job = add_job(workspace, "completed", kind="grpo", steps=40)
-    with Writer(jobs.metrics_file(workspace, job)) as writer:
+    with Writer(metrics_file(workspace, job)) as writer:
         for step in range(1, 41):
             writer.metrics(step, {"grad_norm": 1.0, "reward": step / 40})
             writer.vector("grad_norm", step, LAYERS, norms)

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from platform_core.errors import text
 from platform_core.jobs import service as jobs
+from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.states import NEXT, State
 from platform_core.workspace.service import Workspace
 from tests.unit.app.runs import add_job, write_log, write_metrics
@@ -162,7 +163,7 @@ def test_without_a_job_the_page_offers_some(opened: Open, workspace: Workspace) 
 
 def test_damaged_metrics_leave_the_rest_of_the_page(opened: Open, workspace: Workspace) -> None:
     job = add_job(workspace, "running", steps=5)
-    jobs.metrics_file(workspace, job).write_bytes(b"no database at all" * 100)
+    metrics_file(workspace, job).write_bytes(b"no database at all" * 100)
     at = opened("monitor", job=job.id)
     assert not at.exception
     assert at.error

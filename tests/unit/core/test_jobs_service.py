@@ -9,6 +9,7 @@ import yaml
 from platform_core.database.engine import reading, writing
 from platform_core.errors import Problem
 from platform_core.jobs import service, store
+from platform_core.jobs.examine import examine
 from platform_core.jobs.states import ACTIVE, NEXT, STARTABLE
 from platform_core.workspace.service import Workspace, open_workspace
 from tests.unit.core.folders import model_folder
@@ -48,7 +49,7 @@ def test_a_rejected_spec_leaves_nothing(workspace: Workspace) -> None:
 
 
 def test_a_dataset_of_the_wrong_format_is_named_before_anything_runs(workspace: Workspace) -> None:
-    spec, findings = service.examine(workspace, "sft", {"dataset": "texts.jsonl", "model": "none"})
+    spec, findings = examine(workspace, "sft", {"dataset": "texts.jsonl", "model": "none"})
     assert spec is None
     by_field = {f.fields: str(f.text) for f in findings if f.level == "error"}
     assert "SFT needs a prompt and a response" in by_field[("dataset",)]
@@ -187,18 +188,18 @@ def test_chats_without_a_chat_template_are_named_before_anything_runs(workspace:
     model_folder(workspace.models / "bare")
     rows = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
     (workspace.datasets / "chats.jsonl").write_text(rows * 3)
-    spec, findings = service.examine(workspace, "sft", {"dataset": "chats.jsonl", "model": "bare"})
+    spec, findings = examine(workspace, "sft", {"dataset": "chats.jsonl", "model": "bare"})
     assert spec is None
     assert [(f.level, f.fields) for f in findings] == [("error", ("dataset", "chat_template"))]
     assert "has no chat template" in str(findings[0].text)
     (workspace.models / "bare" / "chat_template.jinja").write_text("{{ messages }}")
-    assert service.examine(workspace, "sft", {"dataset": "chats.jsonl", "model": "bare"})[0] is not None
+    assert examine(workspace, "sft", {"dataset": "chats.jsonl", "model": "bare"})[0] is not None
 
 
 def test_lengths_beyond_the_models_context_are_said(workspace: Workspace) -> None:
     model_folder(workspace.models / "short", context=16)
     (workspace.datasets / "sums.jsonl").write_text('{"prompt": "1+1=", "completion": "2"}\n' * 3)
-    spec, findings = service.examine(workspace, "sft", {"dataset": "sums.jsonl", "model": "short"})
+    spec, findings = examine(workspace, "sft", {"dataset": "sums.jsonl", "model": "short"})
     assert spec is not None
     (found,) = [f for f in findings if f.fields == ("max_length",)]
     assert "more than the model's context of 16" in str(found.text)
@@ -207,8 +208,8 @@ def test_lengths_beyond_the_models_context_are_said(workspace: Workspace) -> Non
 def test_a_model_from_scratch_that_memory_can_not_hold_is_said(workspace: Workspace) -> None:
     model_folder(workspace.models / "words")
     asked = {"dataset": "texts.jsonl", "tokenizer": "words", "hidden_size": 64, "heads": 4, "kv_heads": 4}
-    spec, findings = service.examine(workspace, "pretrain", asked)
+    spec, findings = examine(workspace, "pretrain", asked)
     assert spec is not None
     assert not [f for f in findings if "hidden_size" in f.fields]
-    _, findings = service.examine(workspace, "pretrain", {**asked, "hidden_size": 65536, "layers": 200})
+    _, findings = examine(workspace, "pretrain", {**asked, "hidden_size": 65536, "layers": 200})
     assert ["this machine has" in str(f.text) for f in findings if f.fields == ("hidden_size", "layers")] == [True]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runners.launchers.environment import ROOT, redacted, runner_environment
+from platform_core.root import ROOT
+from runners.launchers.environment import redacted, runner_environment
 
 GIVEN = {
     "PATH": "/bin",

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from platform_core.jobs.source import ROOT, closure, distributions, file_of
+from platform_core.jobs.source import closure, distributions, file_of
+from platform_core.root import ROOT
 
 
 def test_imports_names_in_strings_and_listed_folders_come_along(tmp_path: Path) -> None:
@@ -17,7 +18,7 @@ def test_imports_names_in_strings_and_listed_folders_come_along(tmp_path: Path) 
         "runners/unused.py": "import torch\n",
         "platform_core/__init__.py": "",
         "platform_core/kinds/__init__.py": "from platform_core.kinds.registry import all\n",
-        "platform_core/kinds/registry.py": "import pkgutil\nall = pkgutil.iter_modules\n",
+        "platform_core/kinds/registry.py": "all = declared_in(__package__, 'KIND', object)\n",
         "platform_core/kinds/one.py": "",
         "platform_core/kinds/table.csv": "1,2\n",
     }

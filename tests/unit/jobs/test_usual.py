@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from platform_core.jobs import service
+from platform_core.jobs.examine import examine
 from platform_core.jobs.usual import scale, size
 from platform_core.workspace.service import open_workspace
 from tests.unit.core.folders import model_folder
@@ -20,14 +20,14 @@ def test_a_rate_of_large_models_is_unusual_for_a_small_one(tmp_path: Path) -> No
     save_file({"w": np.zeros((100, 1000), np.float32)}, folder / "model.safetensors")
     (workspace.datasets / "sums.jsonl").write_text('{"prompt": "1+1=", "response": "2"}\n' * 20)
     values = {"model": "small", "dataset": "sums.jsonl"}
-    findings = service.examine(workspace, "sft", values)[1]
+    findings = examine(workspace, "sft", values)[1]
     (told,) = [f for f in findings if "learning_rate" in f.fields]
     assert told.level == "warning"
     assert "usual for" in str(told.text)
     high = float(str(told.text.values["high"]))
-    fitting = service.examine(workspace, "sft", {**values, "learning_rate": high / 2})[1]
+    fitting = examine(workspace, "sft", {**values, "learning_rate": high / 2})[1]
     assert [f.level for f in fitting if "learning_rate" in f.fields] == ["usual"]
-    assert service.examine(workspace, "sft", values)[0] is not None, "a warning forbids nothing"
+    assert examine(workspace, "sft", values)[0] is not None, "a warning forbids nothing"
 
 
 def test_rates_grow_with_the_inverse_root_of_the_size_and_for_adapters() -> None:
