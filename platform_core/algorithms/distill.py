@@ -3,7 +3,7 @@ knowledge distillation, Kim and Rush 2016)."""
 
 from __future__ import annotations
 
-from platform_core.algorithms.distill_reasoning import ReasoningSpec
+from platform_core.algorithms.distill_reasoning import ReasoningSpec, end_tag_field, start_tag_field
 from platform_core.algorithms.registry import Algorithm
 from platform_core.jobs.spec import setting
 
@@ -75,24 +75,8 @@ class DistillSpec(ReasoningSpec):
         step=0.1,
         recommended=(0.1, 1.0),
     )
-    reasoning_start: str = setting(
-        "<think>",
-        title="Begins with",
-        help="The tag before the reasoning.",
-        group="Reasoning",
-        advanced=True,
-        min_length=1,
-        max_length=100,
-    )
-    reasoning_end: str = setting(
-        "</think>",
-        title="Ends with",
-        help="The tag behind it; reasoning without one goes on to the end of the answer.",
-        group="Reasoning",
-        advanced=True,
-        min_length=1,
-        max_length=100,
-    )
+    reasoning_start: str = start_tag_field(advanced=True)
+    reasoning_end: str = end_tag_field(advanced=True)
 
 
 ALGORITHM = Algorithm(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
+from platform_core.algorithms.optimizer import learning_rate_field
 from platform_core.algorithms.registry import Algorithm
 from platform_core.algorithms.training import TrainingSpec
 from platform_core.jobs.spec import setting
@@ -25,17 +26,7 @@ class OnPolicySpec(TrainingSpec):
     dataset: str = setting(
         title="Prompts", help="Rows with a prompt; with a student's share below 1 also with an answer.", pick="dataset"
     )
-    learning_rate: float = setting(
-        5e-6,
-        title="Learning rate",
-        help="Peak step size of the optimizer. Guides recommend 1e-6 to 2e-5; tiny models take far more.",
-        group="Optimizer",
-        gt=0,
-        le=1,
-        scientific=True,
-        recommended=(1e-6, 2e-5),
-        scales=True,
-    )
+    learning_rate: float = learning_rate_field(5e-6, 1e-6, 2e-5)
     batch_size: int = setting(
         8,
         title="Batch size",

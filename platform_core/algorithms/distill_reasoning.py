@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import model_validator
 
 from platform_core.algorithms.registry import Algorithm
 from platform_core.algorithms.supervised import SupervisedSpec
 from platform_core.jobs.spec import cross_field, setting
+
+
+def start_tag_field(advanced: bool = False) -> Any:
+    """The field of the tag before the reasoning."""
+    return setting(
+        "<think>",
+        title="Begins with",
+        help="The tag before the reasoning.",
+        group="Reasoning",
+        advanced=advanced,
+        min_length=1,
+        max_length=100,
+    )
+
+
+def end_tag_field(advanced: bool = False) -> Any:
+    """The field of the tag behind it."""
+    return setting(
+        "</think>",
+        title="Ends with",
+        help="The tag behind it; reasoning without one goes on to the end of the answer.",
+        group="Reasoning",
+        advanced=advanced,
+        min_length=1,
+        max_length=100,
+    )
 
 
 class ReasoningSpec(SupervisedSpec):
@@ -29,22 +57,8 @@ class ReasoningSpec(SupervisedSpec):
         step=0.1,
         recommended=(0.1, 1.0),
     )
-    reasoning_start: str = setting(
-        "<think>",
-        title="Begins with",
-        help="The tag before the reasoning.",
-        group="Reasoning",
-        min_length=1,
-        max_length=100,
-    )
-    reasoning_end: str = setting(
-        "</think>",
-        title="Ends with",
-        help="The tag behind it; reasoning without one goes on to the end of the answer.",
-        group="Reasoning",
-        min_length=1,
-        max_length=100,
-    )
+    reasoning_start: str = start_tag_field()
+    reasoning_end: str = end_tag_field()
 
     @property
     def tags(self) -> tuple[str, str]:

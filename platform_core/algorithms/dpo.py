@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from platform_core.algorithms.optimizer import learning_rate_field
 from platform_core.algorithms.pairs import PairSpec
 from platform_core.algorithms.registry import Algorithm
 from platform_core.jobs.spec import setting
@@ -67,18 +68,7 @@ class DPOSpec(PairSpec):
         recommended=(0.0, 1.0),
         shown_if={"loss": ("simpo",)},
     )
-    learning_rate: float = setting(
-        1e-6,
-        title="Learning rate",
-        help="Peak step size of the optimizer. Guides recommend 1e-6 to 5e-6 for models of a billion parameters; "
-        "tiny ones take far more.",
-        group="Optimizer",
-        gt=0,
-        le=1,
-        scientific=True,
-        recommended=(1e-6, 5e-6),
-        scales=True,
-    )
+    learning_rate: float = learning_rate_field(1e-6, 1e-6, 5e-6)
 
     @property
     def has_reference(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from platform_core.algorithms.optimizer import learning_rate_field
 from platform_core.algorithms.registry import Algorithm
 from platform_core.algorithms.training import TrainingSpec
 from platform_core.jobs.spec import setting
@@ -40,18 +41,7 @@ class KTOSpec(TrainingSpec):
         le=1000,
         step=0.1,
     )
-    learning_rate: float = setting(
-        1e-6,
-        title="Learning rate",
-        help="Peak step size of the optimizer. Guides recommend 5e-7 to 5e-6 for models of a billion parameters; "
-        "tiny ones take far more.",
-        group="Optimizer",
-        gt=0,
-        le=1,
-        scientific=True,
-        recommended=(5e-7, 5e-6),
-        scales=True,
-    )
+    learning_rate: float = learning_rate_field(1e-6, 5e-7, 5e-6)
     batch_size: int = setting(
         32,
         title="Batch size",

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import model_validator
 
+from platform_core.errors import fill
 from platform_core.jobs.spec import JobSpec, cross_field, setting
 
 ADAM = {"optimizer": ("adamw", "adamw_8bit", "muon")}
+
+
+def learning_rate_field(default: float, low: float, high: float, of: str = "the optimizer") -> Any:
+    """The field of a learning rate, usually from `low` to `high` for a model of a billion parameters."""
+    guides = "Guides recommend {low} to {high} for models of a billion parameters; tiny ones take far more."
+    return setting(
+        default,
+        title="Learning rate",
+        help=fill("Peak step size of {of}. " + guides, {"of": of, "low": low, "high": high}),
+        group="Optimizer",
+        gt=0,
+        le=1,
+        scientific=True,
+        recommended=(low, high),
+        scales=True,
+    )
 
 
 class OptimizerSpec(JobSpec):

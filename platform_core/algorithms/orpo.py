@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from platform_core.algorithms.optimizer import learning_rate_field
 from platform_core.algorithms.pairs import PairSpec
 from platform_core.algorithms.registry import Algorithm
 from platform_core.jobs.spec import setting
@@ -20,18 +21,7 @@ class ORPOSpec(PairSpec):
         step=0.05,
         recommended=(0.1, 0.5),
     )
-    learning_rate: float = setting(
-        5e-6,
-        title="Learning rate",
-        help="Peak step size of the optimizer. Guides recommend 5e-6 to 1e-5 for models of a billion parameters; "
-        "tiny ones take far more.",
-        group="Optimizer",
-        gt=0,
-        le=1,
-        scientific=True,
-        recommended=(5e-6, 1e-5),
-        scales=True,
-    )
+    learning_rate: float = learning_rate_field(5e-6, 5e-6, 1e-5)
 
 
 ALGORITHM = Algorithm(

@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from platform_core.algorithms.optimizer import learning_rate_field
 from platform_core.algorithms.registry import Algorithm
-from platform_core.algorithms.rollout import EntropySpec
+from platform_core.algorithms.rollout import EntropySpec, kl_coef_field
 from platform_core.jobs.spec import cross_field, setting
 
 
@@ -16,17 +17,7 @@ class PPOSpec(EntropySpec):
     adv_estimator = "gae"
     kl_in_reward = True
 
-    learning_rate: float = setting(
-        1e-6,
-        title="Learning rate",
-        help="Peak step size of the policy. Guides recommend 1e-6 to 5e-6; tiny models take far more.",
-        group="Optimizer",
-        gt=0,
-        le=1,
-        scientific=True,
-        recommended=(1e-6, 5e-6),
-        scales=True,
-    )
+    learning_rate: float = learning_rate_field(1e-6, 1e-6, 5e-6, of="the policy")
     critic_learning_rate: float = setting(
         1e-5,
         title="Critic's learning rate",
@@ -120,17 +111,7 @@ class PPOSpec(EntropySpec):
         step=0.05,
         recommended=(0.1, 0.3),
     )
-    kl_coef: float = setting(
-        0.05,
-        title="KL coefficient",
-        help="The KL of each token to the start model, times this, is taken off its reward. 0 needs no reference model "
-        "and saves its memory.",
-        group="Rollout",
-        ge=0,
-        le=10,
-        step=0.01,
-        recommended=(0.01, 0.1),
-    )
+    kl_coef: float = kl_coef_field(0.05, "each token", (0.01, 0.1))
     kl_estimator: Literal["k1", "k2", "k3"] = setting(
         "k1",
         title="KL estimator",
@@ -150,12 +131,6 @@ class PPOSpec(EntropySpec):
                 warmup=self.critic_warmup_steps,
                 max_steps=self.max_steps,
             )
-        return self
-
-    @model_validator(mode="after")
-    def advantages_have_a_spread(self) -> PPOSpec:
-        if self.rollout < 2:
-            raise cross_field("A rollout needs at least 2 completions: raise the batch size.", "batch_size")
         return self
 
 

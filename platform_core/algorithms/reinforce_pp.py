@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from platform_core.algorithms.registry import Algorithm
-from platform_core.algorithms.rollout import EntropySpec
+from platform_core.algorithms.rollout import EntropySpec, kl_coef_field
 from platform_core.jobs.spec import setting
 
 
@@ -33,17 +33,7 @@ class ReinforcePPSpec(EntropySpec):
         group="Rollout",
         labels={"batch": "The batch", "group": "The group, then the batch"},
     )
-    kl_coef: float = setting(
-        0.01,
-        title="KL coefficient",
-        help="The KL of each token to the start model, times this, is taken off its reward. 0 needs no reference model "
-        "and saves its memory.",
-        group="Rollout",
-        ge=0,
-        le=10,
-        step=0.01,
-        recommended=(0.001, 0.1),
-    )
+    kl_coef: float = kl_coef_field(0.01, "each token", (0.001, 0.1))
 
 
 ALGORITHM = Algorithm(

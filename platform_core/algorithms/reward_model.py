@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
+from platform_core.algorithms.optimizer import learning_rate_field
+from platform_core.algorithms.pairs import PairSpec
 from platform_core.algorithms.registry import Algorithm
-from platform_core.algorithms.training import TrainingSpec
 from platform_core.jobs.spec import setting
 
 
-class RewardModelSpec(TrainingSpec):
-    sequences_per_row: ClassVar[int] = 2
-
+class RewardModelSpec(PairSpec):
     model: str = setting(
         title="Model", help="Its layers are kept and get a head that gives one number; usually after SFT.", pick="model"
     )
@@ -27,27 +24,7 @@ class RewardModelSpec(TrainingSpec):
         step=0.01,
         recommended=(0.0, 0.1),
     )
-    learning_rate: float = setting(
-        1e-5,
-        title="Learning rate",
-        help="Peak step size of the optimizer. Guides recommend 5e-6 to 2e-5 for models of a billion parameters; "
-        "tiny ones take far more.",
-        group="Optimizer",
-        gt=0,
-        le=1,
-        scientific=True,
-        recommended=(5e-6, 2e-5),
-        scales=True,
-    )
-    batch_size: int = setting(
-        32,
-        title="Batch size",
-        help="Pairs in one forward pass: two sequences each.",
-        group="Optimizer",
-        unit="pairs",
-        ge=1,
-        le=65_536,
-    )
+    learning_rate: float = learning_rate_field(1e-5, 5e-6, 2e-5)
     max_length: int = setting(
         1024,
         title="Sequence length",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from platform_core.algorithms.registry import Algorithm
-from platform_core.algorithms.rollout import RolloutSpec
+from platform_core.algorithms.rollout import RolloutSpec, kl_coef_field
 from platform_core.jobs.spec import setting
 
 
@@ -20,17 +20,7 @@ class RLOOSpec(RolloutSpec):
         le=1024,
         recommended=(2, 16),
     )
-    kl_coef: float = setting(
-        0.05,
-        title="KL coefficient",
-        help="The KL of a whole completion to the start model, times this, is taken off its reward. 0 needs no "
-        "reference model and saves its memory.",
-        group="Rollout",
-        ge=0,
-        le=10,
-        step=0.01,
-        recommended=(0.01, 0.1),
-    )
+    kl_coef: float = kl_coef_field(0.05, "a whole completion", (0.01, 0.1))
     normalize_advantages: bool = setting(
         False,
         title="Normalize advantages",

@@ -3,12 +3,44 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from pydantic import model_validator
 
 from platform_core.algorithms.engines import VerlRolloutSpec
+from platform_core.algorithms.optimizer import learning_rate_field
 from platform_core.algorithms.scored import ScoredSpec
 from platform_core.jobs.spec import cross_field, setting
+
+
+def clip_above_field(default: float | None) -> Any:
+    """The field of an upper clip range that may be wider than the lower one."""
+    return setting(
+        default,
+        title="Clip range above",
+        help="ε for ratios above 1 (DAPO's clip-higher, 0.28 there): unlikely tokens may grow more, which keeps the "
+        "entropy up. Empty: the same as below.",
+        group="Rollout",
+        advanced=True,
+        gt=0,
+        lt=10,
+        step=0.01,
+    )
+
+
+def kl_coef_field(default: float, of: str, recommended: tuple[float, float]) -> Any:
+    """The field of a KL coefficient where the KL of `of` to the start model is part of the reward."""
+    return setting(
+        default,
+        title="KL coefficient",
+        help=f"The KL of {of} to the start model, times this, is taken off its reward. 0 needs no reference model and "
+        "saves its memory.",
+        group="Rollout",
+        ge=0,
+        le=10,
+        step=0.01,
+        recommended=recommended,
+    )
 
 
 class RolloutSpec(VerlRolloutSpec, ScoredSpec):
@@ -16,17 +48,7 @@ class RolloutSpec(VerlRolloutSpec, ScoredSpec):
 
     model: str = setting(title="Model", help="The model that learns, usually after SFT.", pick="model")
     dataset: str = setting(title="Dataset", help="Prompts with the answer that the reward checks.", pick="dataset")
-    learning_rate: float = setting(
-        1e-6,
-        title="Learning rate",
-        help="Peak step size of AdamW. Guides recommend 1e-6 to 1e-5; tiny models take far more.",
-        group="Optimizer",
-        gt=0,
-        le=1,
-        scientific=True,
-        recommended=(1e-6, 1e-5),
-        scales=True,
-    )
+    learning_rate: float = learning_rate_field(1e-6, 1e-6, 1e-5)
     batch_size: int = setting(
         16,
         title="Batch size",
@@ -127,17 +149,7 @@ class RolloutSpec(VerlRolloutSpec, ScoredSpec):
         lt=1,
         step=0.05,
     )
-    clip_epsilon_high: float | None = setting(
-        None,
-        title="Clip range above",
-        help="ε for ratios above 1 (DAPO's clip-higher, 0.28 there): unlikely tokens may grow more, which keeps the "
-        "entropy up. Empty: the same as below.",
-        group="Rollout",
-        advanced=True,
-        gt=0,
-        lt=10,
-        step=0.01,
-    )
+    clip_epsilon_high: float | None = clip_above_field(None)
 
     @property
     def rollout(self) -> int:
@@ -163,6 +175,12 @@ class RolloutSpec(VerlRolloutSpec, ScoredSpec):
                 completions=self.rollout,
                 num_generations=self.num_generations,
             )
+        return self
+
+    @model_validator(mode="after")
+    def advantages_have_a_spread(self) -> RolloutSpec:
+        if self.rollout < 2:
+            raise cross_field("A rollout needs at least 2 completions: raise the batch size.", "batch_size")
         return self
 
 

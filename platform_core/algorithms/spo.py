@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from platform_core.algorithms.registry import Algorithm
-from platform_core.algorithms.rollout import KLLossSpec
+from platform_core.algorithms.rollout import KLLossSpec, clip_above_field
 from platform_core.jobs.spec import cross_field, setting
 
 
@@ -25,17 +25,7 @@ class SPOSpec(KLLossSpec):
         le=1024,
         recommended=(1, 4),
     )
-    clip_epsilon_high: float | None = setting(
-        0.28,
-        title="Clip range above",
-        help="ε for ratios above 1 (DAPO's clip-higher, 0.28 there): unlikely tokens may grow more, which keeps the "
-        "entropy up. Empty: the same as below.",
-        group="Rollout",
-        advanced=True,
-        gt=0,
-        lt=10,
-        step=0.01,
-    )
+    clip_epsilon_high: float | None = clip_above_field(0.28)
     prioritized: bool = setting(
         True,
         title="Draw uncertain prompts more often",
@@ -111,12 +101,6 @@ class SPOSpec(KLLossSpec):
                 rho_min=self.rho_min,
                 rho_max=self.rho_max,
             )
-        return self
-
-    @model_validator(mode="after")
-    def advantages_have_a_spread(self) -> SPOSpec:
-        if self.rollout < 2:
-            raise cross_field("A rollout needs at least 2 completions: raise the batch size.", "batch_size")
         return self
 
 

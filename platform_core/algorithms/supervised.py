@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from platform_core.algorithms.optimizer import learning_rate_field
 from platform_core.algorithms.training import TrainingSpec
 from platform_core.errors import Problem
 from platform_core.jobs.spec import cross_field, setting
@@ -20,18 +21,7 @@ class SupervisedSpec(TrainingSpec):
 
     model: str = setting(title="Model", help="The model that learns.", pick="model")
     dataset: str = setting(title="Dataset", help="Rows with a prompt and the answer to learn.", pick="dataset")
-    learning_rate: float = setting(
-        2e-5,
-        title="Learning rate",
-        help="Peak step size of AdamW. Guides recommend 1e-5 to 5e-5 for models of a billion parameters; "
-        "tiny ones take far more.",
-        group="Optimizer",
-        gt=0,
-        le=1,
-        scientific=True,
-        recommended=(1e-5, 5e-5),
-        scales=True,
-    )
+    learning_rate: float = learning_rate_field(2e-5, 1e-5, 5e-5)
     batch_size: int = setting(
         8,
         title="Batch size",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import regex
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -19,6 +19,27 @@ EXTRACTION_LABELS = {
     "regex": "Where a pattern matches",
     "whole": "The whole text",
 }
+CLIP: dict[str, Any] = {"group": "Clip", "advanced": True, "ge": -1_000_000, "le": 1_000_000}
+
+
+def extraction_field(default: Extraction) -> Any:
+    """Where in a completion the answer stands that is compared."""
+    return setting(
+        default,
+        title="Answer is",
+        help="Where in a completion the answer stands; of several, the last one counts.",
+        labels=EXTRACTION_LABELS,
+    )
+
+
+def clip_low_field() -> Any:
+    """The lower end of the range that a value is moved into."""
+    return setting(None, title="At least", help="Lower values are raised to this. Empty: no limit.", **CLIP)
+
+
+def clip_high_field() -> Any:
+    """The upper end of that range."""
+    return setting(None, title="At most", help="Higher values are lowered to this. Empty: no limit.", **CLIP)
 
 
 class RewardFunction(BaseModel):
@@ -30,24 +51,8 @@ class RewardFunction(BaseModel):
     weight: float = setting(
         1.0, title="Weight", help="The function's value counts so many times in the sum.", ge=-1000, le=1000, step=0.1
     )
-    clip_low: float | None = setting(
-        None,
-        title="At least",
-        help="Lower values are raised to this. Empty: no limit.",
-        group="Clip",
-        advanced=True,
-        ge=-1_000_000,
-        le=1_000_000,
-    )
-    clip_high: float | None = setting(
-        None,
-        title="At most",
-        help="Higher values are lowered to this. Empty: no limit.",
-        group="Clip",
-        advanced=True,
-        ge=-1_000_000,
-        le=1_000_000,
-    )
+    clip_low: float | None = clip_low_field()
+    clip_high: float | None = clip_high_field()
 
     @model_validator(mode="after")
     def clip_is_a_range(self) -> RewardFunction:
@@ -58,12 +63,7 @@ class RewardFunction(BaseModel):
 class AnswerFunction(RewardFunction):
     """A function that takes the answer out of a completion first."""
 
-    extraction: Extraction = setting(
-        "last_number",
-        title="Answer is",
-        help="Where in a completion the answer stands; of several, the last one counts.",
-        labels=EXTRACTION_LABELS,
-    )
+    extraction: Extraction = extraction_field("last_number")
     marker: str = setting(
         "#",
         title="Marker",

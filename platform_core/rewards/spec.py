@@ -12,17 +12,16 @@ from platform_core.errors import Problem, Text
 from platform_core.jobs.document import load_yaml
 from platform_core.jobs.messages import Finding, explain, outside_recommended
 from platform_core.jobs.spec import is_shown, setting, setting_of
-from platform_core.rewards.function import RewardFunction, check_range
+from platform_core.rewards.function import RewardFunction, check_range, clip_high_field, clip_low_field
 from platform_core.rewards.kinds.registry import kind, kinds
 
 MOST_FUNCTIONS = 16
 
 
 class RewardSettings(BaseModel):
-    """What a reward says about all of its functions."""
+    """What a reward says about all of its functions; its clip is that of their sum."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, protected_namespaces=())
-
     answer_field: str | None = setting(
         None,
         title="Answer field",
@@ -36,24 +35,8 @@ class RewardSettings(BaseModel):
         help="Its reward is 0 and the training goes on, or the training stops with a sentence that names the row.",
         labels={"zero": "Reward 0", "stop": "Stop"},
     )
-    clip_low: float | None = setting(
-        None,
-        title="At least",
-        help="Lower rewards are raised to this. Empty: no limit.",
-        group="Clip",
-        advanced=True,
-        ge=-1_000_000,
-        le=1_000_000,
-    )
-    clip_high: float | None = setting(
-        None,
-        title="At most",
-        help="Higher rewards are lowered to this. Empty: no limit.",
-        group="Clip",
-        advanced=True,
-        ge=-1_000_000,
-        le=1_000_000,
-    )
+    clip_low: float | None = clip_low_field()
+    clip_high: float | None = clip_high_field()
 
     @model_validator(mode="after")
     def clip_is_a_range(self) -> RewardSettings:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from platform_core.errors import Text, text
 from platform_core.jobs.spec import setting
 from platform_core.rewards.comparison import likeness
-from platform_core.rewards.function import EXTRACTION_LABELS, AnswerFunction, Extraction
+from platform_core.rewards.function import AnswerFunction, Extraction, extraction_field
 from platform_core.rewards.kinds.registry import Judge, Kind
 from platform_core.rewards.matching import compared
 from platform_core.rewards.resources import Resources
@@ -16,10 +16,7 @@ from platform_core.rewards.resources import Resources
 class FuzzyMatch(AnswerFunction):
     kind: ClassVar[str] = "fuzzy_match"
 
-    extraction: Extraction = setting(
-        "whole", title="Answer is", help="Where in a completion the answer stands; of several, the last one counts.",
-        labels=EXTRACTION_LABELS,
-    )  # fmt: skip
+    extraction: Extraction = extraction_field("whole")
     measure: Literal["words", "characters"] = setting(
         "words",
         title="Likeness of",

@@ -8,10 +8,9 @@ from typing import ClassVar
 from platform_core.errors import text
 from platform_core.jobs.spec import setting
 from platform_core.rewards.answer import Answer, Verdict
-from platform_core.rewards.extraction import Found
-from platform_core.rewards.function import EXTRACTION_LABELS, AnswerFunction, Extraction
+from platform_core.rewards.function import AnswerFunction, Extraction, extraction_field
 from platform_core.rewards.kinds.registry import Judge, Kind
-from platform_core.rewards.matching import of_several, short, take, verdict_text
+from platform_core.rewards.matching import Taken, of_several, short, take, verdict_text
 from platform_core.rewards.math_pool import Compared
 from platform_core.rewards.numbers import latin_digits
 from platform_core.rewards.resources import Resources
@@ -20,10 +19,7 @@ from platform_core.rewards.resources import Resources
 class MathVerify(AnswerFunction):
     kind: ClassVar[str] = "math_verify"
 
-    extraction: Extraction = setting(
-        "boxed", title="Answer is", help="Where in a completion the answer stands; of several, the last one counts.",
-        labels=EXTRACTION_LABELS,
-    )  # fmt: skip
+    extraction: Extraction = extraction_field("boxed")
     precision: int = setting(6, title="Decimals", help="Numbers are equal when so many decimals are.", ge=0, le=15)
     seconds: float = setting(
         2.0,
@@ -45,20 +41,20 @@ def open_(function: MathVerify, resources: Resources) -> Judge:
         taken = [take(answer, function) for answer in answers]
         pairs = [_pair(t, function) for t in taken if not isinstance(t, Verdict)]
         found = iter(pool.compare(pairs, function.precision, function.seconds)) if pairs else iter(())
-        return [t if isinstance(t, Verdict) else _verdict(t[0], t[1], next(found)) for t in taken]
+        return [t if isinstance(t, Verdict) else _verdict(t, next(found)) for t in taken]
 
     return judge
 
 
-def _pair(taken: tuple[Found, str], function: MathVerify) -> tuple[str, str]:
-    answer, reference = taken[0].answer or "", taken[1]
+def _pair(taken: Taken, function: MathVerify) -> tuple[str, str]:
+    answer, reference = taken.answer, taken.reference
     if function.extraction == "marker":
         answer, reference = (t.strip().partition("\n")[0] for t in (answer, reference))
     return latin_digits(reference.strip().strip("$")), latin_digits(answer.strip().strip("$"))
 
 
-def _verdict(found: Found, reference: str, compared: Compared) -> Verdict:
-    answer = found.answer or ""
+def _verdict(taken: Taken, compared: Compared) -> Verdict:
+    answer, reference = taken.answer, taken.reference
     if compared.late:
         why = text("“{answer}” could not be worked out in time: it counts as wrong", answer=short(answer))
     elif not compared.gold_read:
@@ -67,7 +63,7 @@ def _verdict(found: Found, reference: str, compared: Compared) -> Verdict:
         why = text("“{answer}” is no mathematics", answer=short(answer))
     else:
         why = verdict_text(compared.equal, answer, reference)
-    return Verdict(float(compared.equal), of_several(found, why), answer)
+    return Verdict(float(compared.equal), of_several(taken, why), answer)
 
 
 KIND = Kind(
