@@ -9,6 +9,7 @@ from app.demo_panel import begin
 from app.format import ago
 from app.page import Door, card, empty_state, fact_grid, go, guarded, header, plain, trouble, workspace
 from app.sizes import bytes_text, count_text
+from app.trash_panel import trash, undo
 from app.uploader import uploader
 from app.words import _, say
 from platform_core.algorithms.registry import algorithms
@@ -28,7 +29,7 @@ GONE = "datasets.gone"
 def listing() -> None:
     """All datasets as cards, with the ways to add one above them."""
     header(_("Datasets"), _("Your texts, prompts and answers: uploaded, checked row by row, ready to train on."))
-    undo()
+    undo(GONE, "datasets", datasets.restore)
     add()
     found = datasets.list_datasets(workspace().home)
     if not found:
@@ -50,7 +51,7 @@ def listing() -> None:
         with st.grid(3, min_column_width=280):
             for info in shown[(page - 1) * CARDS : page * CARDS]:
                 entry(info)
-    trash()
+    trash(datasets.deleted(workspace().home), datasets.restore)
 
 
 def entry(info: DatasetInfo) -> None:
@@ -120,35 +121,6 @@ def look(name: str) -> Report:
     report = datasets.report(workspace().home, name, progress)
     place.empty()
     return report
-
-
-def undo() -> None:
-    """What was just deleted, and the way back."""
-    gone = st.session_state.get(GONE)
-    if gone is None:
-        return
-    with st.container(border=True, horizontal=True, vertical_alignment="center", key="undo-row"):
-        st.markdown(_("“{name}” is in the trash.", name=plain(gone.name)))
-        if st.button(_("Undo"), icon=":material/undo:", key="undo"):
-            st.session_state.pop(GONE)
-            datasets.restore(workspace().home, gone.id)
-            go("datasets", name=gone.name)
-
-
-def trash() -> None:
-    """Deleted datasets, which can come back."""
-    entries = datasets.trash(workspace().home)
-    if not entries:
-        return
-    with st.expander(_("Trash ({n})", n=len(entries)), icon=":material/delete:"):
-        for gone in entries:
-            with st.container(horizontal=True, vertical_alignment="center"):
-                line = f"{plain(gone.name)} · {bytes_text(gone.size_bytes)} · {ago(now() - gone.deleted_at)}"
-                st.markdown(line, width="stretch")
-                if st.button(_("Restore"), key=f"restore.{gone.id}"):
-                    with guarded():
-                        datasets.restore(workspace().home, gone.id)
-                        st.rerun()
 
 
 def detail(name: str) -> None:

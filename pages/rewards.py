@@ -7,6 +7,7 @@ import streamlit as st
 from app import reward_bench, reward_form
 from app.format import ago
 from app.page import card, go, guarded, header, plain, trouble, workspace
+from app.trash_panel import trash, undo
 from app.words import _, say
 from platform_core.clock import now
 from platform_core.errors import Problem
@@ -29,7 +30,7 @@ def listing() -> None:
     with header(_("Rewards"), _("What a model learns to get more of: try it on answers before you train on it.")):
         if st.button(_("New reward"), type="primary", icon=":material/add:", key="new-reward"):
             go("rewards", new="exact_match")
-    undo()
+    undo(GONE, "rewards", rewards.restore)
     found = rewards.list_rewards(workspace().home)
     mine = [info for info in found if not info.built_in]
     if mine:
@@ -42,7 +43,7 @@ def listing() -> None:
         for info in found:
             if info.built_in:
                 entry(info)
-    trash()
+    trash(rewards.deleted(workspace().home), rewards.restore)
 
 
 def entry(info: RewardInfo) -> None:
@@ -135,10 +136,11 @@ def save_box(current: Saved | None, saved: Saved, name: str) -> None:
         return
     if own:
         st.markdown(f":orange[:material/edit: {_('Not saved yet.')}]")
-    if st.button(_("Save"), icon=":material/save:", type="primary", key="save", disabled=current is None or not typed):
+    ready = current if typed else None
+    pressed = st.button(_("Save"), icon=":material/save:", type="primary", key="save", disabled=ready is None)
+    if pressed and ready is not None:
         with guarded():
-            assert current is not None
-            rewards.save(workspace().home, typed, current.reward, current.code, current.cases, replace=own)
+            rewards.save(workspace().home, typed, ready.reward, ready.code, ready.cases, replace=own)
             st.session_state[SAVED] = now()
             go("rewards", name=typed)
 
@@ -194,35 +196,6 @@ def confirm(name: str) -> None:
 
 def remove(name: str) -> None:
     st.session_state[GONE] = rewards.delete(workspace().home, name)
-
-
-def undo() -> None:
-    """What was just deleted, and the way back."""
-    gone = st.session_state.get(GONE)
-    if gone is None:
-        return
-    with st.container(border=True, horizontal=True, vertical_alignment="center", key="undo-row"):
-        st.markdown(_("“{name}” is in the trash.", name=plain(gone.name)))
-        if st.button(_("Undo"), icon=":material/undo:", key="undo"):
-            st.session_state.pop(GONE)
-            with guarded():
-                rewards.restore(workspace().home, gone.id)
-                go("rewards", name=gone.name)
-
-
-def trash() -> None:
-    """Deleted rewards, which can come back."""
-    entries = rewards.trash(workspace().home)
-    if not entries:
-        return
-    with st.expander(_("Trash ({n})", n=len(entries)), icon=":material/delete:"):
-        for gone in entries:
-            with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"{plain(gone.name)} · {ago(now() - gone.deleted_at)}", width="stretch")
-                if st.button(_("Restore"), key=f"restore.{gone.id}"):
-                    with guarded():
-                        rewards.restore(workspace().home, gone.id)
-                        st.rerun()
 
 
 def chosen() -> tuple[Saved, str] | None:

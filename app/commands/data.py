@@ -14,6 +14,7 @@ from app.commands.printing import ago, cut, paint, plain, show, show_json, table
 from app.sizes import bytes_text
 from platform_core.clock import now
 from platform_core.datasets import service
+from platform_core.datasets.check import check_dataset
 from platform_core.datasets.needs import NEEDS
 from platform_core.datasets.receive import tidy_name
 from platform_core.datasets.report import Report
@@ -100,7 +101,7 @@ def check(name: str, family: str | None, as_json: bool) -> int:
     home = workspace().home
     made = service.report(home, name)
     if family is not None:
-        service.check(home, name, family)
+        check_dataset(home, name, family)
     if as_json:
         show_json(report_json(made))
     else:

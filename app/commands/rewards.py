@@ -172,7 +172,8 @@ def delete(names: tuple[str, ...], as_json: bool) -> None:
     """Move rewards to the trash; `lathe rewards restore` brings them back."""
     for name in names:
         entry = service.delete(workspace().home, name)
-        _said(f"{plain(name)} is in the trash. Undo: lathe rewards restore {entry.id}", asdict(entry), as_json)
+        data = {"id": entry.id, "name": entry.name, "deleted_at": entry.deleted_at}
+        _said(f"{plain(name)} is in the trash. Undo: lathe rewards restore {entry.id}", data, as_json)
 
 
 @command.command("restore")

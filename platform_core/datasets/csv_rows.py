@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from platform_core.datasets.containers import Stream
-from platform_core.datasets.encodings import lines
+from platform_core.datasets.encodings import lines, undecodable
 from platform_core.datasets.json_rows import too_long
 from platform_core.datasets.rows import FileFacts, Limits, Problems, Row
 from platform_core.errors import Text, text
@@ -113,10 +113,7 @@ def _decoded(stream: Stream, facts: FileFacts, limits: Limits) -> Iterator[Recor
         try:
             content = line.raw.decode(facts.encoding).removesuffix("\r")
         except UnicodeDecodeError as error:
-            encoding, byte = facts.encoding.upper(), error.start + 1
-            yield Record(
-                line.offset, [], text("is not {encoding} at byte {byte} of the row", encoding=encoding, byte=byte)
-            )
+            yield Record(line.offset, [], undecodable(facts.encoding, error))
             continue
         if "\0" in content:
             yield Record(line.offset, [], text("holds a NUL character"))

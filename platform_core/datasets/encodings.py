@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from platform_core.datasets.containers import BLOCK, Stream
+from platform_core.errors import Text, text
 
 BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -77,6 +78,11 @@ def _reads_as_chinese(text: str) -> bool:
         for i in letters
     )
     return runs * 2 >= len(letters) and common * 10 >= len(letters) * 8
+
+
+def undecodable(encoding: str, error: UnicodeDecodeError) -> Text:
+    """Why the bytes of a row are no text; the phrase follows “Row 12”."""
+    return text("is not {encoding} at byte {byte} of the row", encoding=encoding.upper(), byte=error.start + 1)
 
 
 def lines(stream: Stream, encoding: str, line_bytes: int, number: int = 1) -> Iterator[Line]:

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from platform_core.datasets.containers import BLOCK, Stream
-from platform_core.datasets.encodings import lines
+from platform_core.datasets.encodings import lines, undecodable
 from platform_core.datasets.rows import MEGABYTE, FileFacts, Limits, Problems, Row
 from platform_core.errors import Text, text
 
@@ -91,9 +91,7 @@ def _decode(raw: bytes, encoding: str) -> str:
     try:
         return raw.decode(encoding)
     except UnicodeDecodeError as error:
-        raise BrokenRow(
-            text("is not {encoding} at byte {byte} of the row", encoding=encoding.upper(), byte=error.start + 1)
-        ) from None
+        raise BrokenRow(undecodable(encoding, error)) from None
 
 
 def _keys(value: Any) -> int:

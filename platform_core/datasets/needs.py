@@ -13,7 +13,7 @@ from typing import Any
 from platform_core.datasets.formats import FORMATS, Guess, check_columns, detect
 from platform_core.datasets.read import Rows
 from platform_core.datasets.readers import Converted
-from platform_core.datasets.rows import MEGABYTE, Problems, ReasonCount, rough_bytes
+from platform_core.datasets.rows import MEGABYTE, Problems, rough_bytes
 from platform_core.datasets.samples import Columns, Unusable, Value, turns
 from platform_core.errors import Problem, Text
 
@@ -72,11 +72,9 @@ def _sft(parts: Converted) -> Converted:
 
 def as_chat(row: Converted) -> Converted:
     """Prompt and completion as messages."""
-    return (
-        {"messages": turns(row["prompt"], "user") + turns(row["completion"], "assistant")}
-        if "messages" not in row
-        else row
-    )
+    if "messages" in row:
+        return row
+    return {"messages": turns(row["prompt"], "user") + turns(row["completion"], "assistant")}
 
 
 def _distill(parts: Converted) -> Converted:
@@ -202,8 +200,8 @@ def first_values(rows: Iterator[Value], most: int = LOOKED_AT) -> list[Value]:
 class TrainingRows(Iterator[Converted]):
     """Converted rows of a dataset; counts what it had to leave out. `number` and `value` are of the row given last.
 
-    `format` is the format it reads, `skipped` the number of faulty rows passed over so far, `skipped_reasons` counts
-    them by template. If any of the first rows is a chat, all rows come as messages, since a trainer can't mix both.
+    `format` is the format it reads, `skipped` the number of faulty rows passed over so far. If any of the first rows is
+    a chat, all rows come as messages, since a trainer can't mix both.
     """
 
     def __init__(self, path: Path, to: str, limit: int | None = None, columns: Columns | None = None) -> None:
@@ -247,10 +245,6 @@ class TrainingRows(Iterator[Converted]):
     @property
     def skipped(self) -> int:
         return self._unfit.total + self._source.problems.total
-
-    @property
-    def skipped_reasons(self) -> list[ReasonCount]:
-        return [*self._source.problems.counts.values(), *self._unfit.counts.values()]
 
     def __next__(self) -> Converted:
         if self._left is not None and self._left <= 0:

@@ -19,7 +19,7 @@ from platform_core.datasets.containers import (
     refuse_foreign,
 )
 from platform_core.datasets.csv_rows import csv_rows, sniff_table
-from platform_core.datasets.encodings import detect_encoding, lines
+from platform_core.datasets.encodings import detect_encoding, lines, undecodable
 from platform_core.datasets.formats import FIELD_NAMES
 from platform_core.datasets.json_rows import BrokenRow, json_lines, json_values, parse_line, too_long
 from platform_core.datasets.parquet_rows import parquet_rows
@@ -135,10 +135,7 @@ def text_rows(stream: Stream, facts: FileFacts, problems: Problems, limits: Limi
         try:
             content = line.raw.decode(facts.encoding).removesuffix("\r")
         except UnicodeDecodeError as error:
-            reason = text(
-                "is not {encoding} at byte {byte} of the row", encoding=facts.encoding.upper(), byte=error.start + 1
-            )
-            problems.add(line.number, line.offset, reason, facts.name)
+            problems.add(line.number, line.offset, undecodable(facts.encoding, error), facts.name)
             continue
         if content.strip():
             yield Row(line.number, line.offset, {"text": content}, facts.name)

@@ -56,17 +56,20 @@ def read_dpo(value: Value, columns: Columns | None) -> Converted:
 
 def read_choices(value: Value, columns: Columns | None) -> Converted:
     chosen, rejected = (s.take_answer_side(value, side, columns) for side in ("chosen", "rejected"))
+    _refuse_equal(chosen, rejected)
+    return {"chosen": chosen, "rejected": rejected}
+
+
+def _refuse_equal(chosen: object, rejected: object) -> None:
     if chosen == rejected:
         raise Unusable("has the same text in `chosen` and `rejected`")
-    return {"chosen": chosen, "rejected": rejected}
 
 
 def read_transcript(value: Value, columns: Columns | None) -> Converted:
     sides = [
         s.transcript(name, found) for name, found in (s.take(value, part, columns) for part in ("chosen", "rejected"))
     ]
-    if sides[0] == sides[1]:
-        raise Unusable("has the same text in `chosen` and `rejected`")
+    _refuse_equal(*sides)
     prompt, chosen, rejected = s.split_pair(*sides)
     if not prompt:
         raise Unusable("has no shared beginning in `chosen` and `rejected`")

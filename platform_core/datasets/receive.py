@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import unicodedata
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO
 
 from platform_core import files
 from platform_core.datasets.containers import is_data_name
@@ -135,14 +134,3 @@ def blocks(path: Path, allowed_roots: list[Path]) -> Iterator[bytes]:
         resolve_inside(os.path.realpath(f"/proc/self/fd/{fd}"), allowed_roots)
         while block := file.read(MEGABYTE):
             yield block
-
-
-def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write rows as JSON Lines, whole or not at all, replacing an older file; returns how many."""
-    count = 0
-    with Part(path, True) as part:
-        for row in rows:
-            part.write(json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n")
-            count += 1
-        part.publish()
-    return count

@@ -94,7 +94,7 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class Start:
-    """Where to go on reading: `rows` were yielded before, the next one is `number` at `offset` of the file `file`."""
+    """Where to go on reading: row `number` of the file `file` begins at byte `offset` of it, unpacked."""
 
     file: str
     offset: int

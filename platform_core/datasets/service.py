@@ -12,31 +12,27 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from platform_core import files
-from platform_core.clock import now
 from platform_core.datasets.containers import is_data_name
 from platform_core.datasets.convert import converted
-from platform_core.datasets.formats import FORMATS, check_columns
+from platform_core.datasets.formats import FORMATS
 from platform_core.datasets.inspect import EVERY, Progress, inspect
-from platform_core.datasets.needs import NEEDS, convert, fitting, misfit, offered
+from platform_core.datasets.needs import NEEDS, fitting, misfit, offered
 from platform_core.datasets.read import Rows, data_files
 from platform_core.datasets.receive import Part, blocks, data_name
 from platform_core.datasets.report import Report
 from platform_core.datasets.rows import Row
-from platform_core.datasets.samples import Columns, Unusable
 from platform_core.errors import Problem, Text
-from platform_core.ids import is_id, new_id
 from platform_core.security.paths import check_name, resolve_inside
+from platform_core.workspace import trash
+from platform_core.workspace.trash import TrashEntry
 
-ENTRY = "dataset.json"
 UNREADABLE = "unreadable"
-SAMPLED = 1000
-"""Rows that are tried before a job may take a dataset."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +47,6 @@ class DatasetInfo:
     report: Report | None
     splits: tuple[str, ...] = ()
     unreadable: Text | None = None
-
-
-@dataclass(frozen=True)
-class TrashEntry:
-    """A deleted dataset that can be restored."""
-
-    id: str
-    name: str
-    deleted_at: float
-    size_bytes: int
 
 
 def folder(home: Path) -> Path:
@@ -153,66 +139,6 @@ def preview(home: Path, name: str, offset: int, limit: int) -> list[Row]:
     place = min(offset // EVERY, len(made.index) - 1)
     with Rows(folder(home) / check_name(name), made.index[place]) as source:
         return list(islice(source, offset - place * EVERY, offset - place * EVERY + limit))
-
-
-def check(home: Path, name: str, to: str, columns: Columns | None = None) -> None:
-    """Raise Problem when the dataset does not hold what `to` (a key of NEEDS) takes."""
-    made = report(home, name)
-    names = [f.name for f in made.fields]
-    missing = [column for column in (columns or {}).values() if column not in names]
-    if missing:
-        known = ", ".join(f"`{n}`" for n in names[:12])
-        raise Problem(
-            "{file} has no column `{column}`; it has {known}.",
-            fields=("columns",),
-            file=name,
-            column=missing[0],
-            known=known,
-        )
-    form = fitting(made.guesses, to, columns)
-    if form is None:
-        raise misfit(name, made.guesses, names, to)
-    check_columns(form, columns)
-    if made.readable_rows and not any(_fits(row, form, to, columns) for row in _sample(home, name)):
-        problem = made.problems[0] if made.problems else None
-        raise Problem(
-            "No row of {file} can be used for {family}: row {row} {reason}.",
-            fields=("dataset",),
-            file=name,
-            family=Text(NEEDS[to].title),
-            row=problem.row if problem else 1,
-            reason=problem.reason if problem else Text("does not fit"),
-        )
-    if to == "kto" and made.readable_rows <= SAMPLED:
-        _check_labels(home, name, form, columns)
-
-
-def _check_labels(home: Path, name: str, form: str, columns: Columns | None) -> None:
-    """Raise Problem when all answers are rated alike; longer datasets are looked at when the training reads them."""
-    labels = {
-        convert(form, row.value, "kto", columns)["label"]
-        for row in _sample(home, name)
-        if _fits(row, form, "kto", columns)
-    }
-    if len(labels) == 1:
-        raise Problem(
-            "All rows of {file} have the same label, so there is nothing to prefer: KTO needs good and bad answers.",
-            fields=("dataset",),
-            file=name,
-        )
-
-
-def _sample(home: Path, name: str) -> Iterator[Row]:
-    with Rows(get(home, name).path) as source:
-        yield from islice(source, SAMPLED)
-
-
-def _fits(row: Row, form: str, to: str, columns: Columns | None) -> bool:
-    try:
-        convert(form, row.value, to, columns)
-    except Unusable:
-        return False
-    return True
 
 
 def make_copy(home: Path, name: str, to: str, new_name: str | None = None) -> DatasetInfo:
@@ -314,47 +240,17 @@ def _register_folder(home: Path, real: Path, name: str, allowed_roots: list[Path
 def delete(home: Path, name: str) -> TrashEntry:
     """Move a dataset into the trash, whole; `restore` brings it back."""
     info = get(home, name)
-    entry = TrashEntry(new_id(), name, now(), info.size_bytes)
-    place = home / "trash" / entry.id
-    data = {
-        "kind": "dataset",
-        "id": entry.id,
-        "name": name,
-        "deleted_at": entry.deleted_at,
-        "size_bytes": entry.size_bytes,
-    }
-    files.write_json(place / ENTRY, {**data, "from": str(info.path.relative_to(home))})
-    try:
-        files.move_whole(info.path, place / name)
-    except FileNotFoundError:
-        (place / ENTRY).unlink()
-        place.rmdir()
-        raise Problem("“{name}” was just deleted by someone else.", name=name) from None
-    return entry
+    return trash.put(home, "dataset", info.path, info.size_bytes)
 
 
-def trash(home: Path) -> list[TrashEntry]:
+def deleted(home: Path) -> list[TrashEntry]:
     """Deleted datasets, the latest first."""
-    found = [_entry(place) for place in (home / "trash").glob(f"*/{ENTRY}")]
-    return sorted((e for e in found if e is not None), key=lambda e: -e.deleted_at)
-
-
-def _entry(file: Path) -> TrashEntry | None:
-    data = files.read_json(file)
-    if data is None or not (file.parent / str(data.get("name"))).exists():
-        return None
-    try:
-        return TrashEntry(
-            str(data["id"]), check_name(str(data["name"])), float(str(data["deleted_at"])), int(str(data["size_bytes"]))
-        )
-    except (KeyError, ValueError, Problem):
-        return None
+    return trash.entries(home, "dataset")
 
 
 def restore(home: Path, entry_id: str) -> DatasetInfo:
     """Bring a deleted dataset back; raises Problem when its name is taken or the trash was emptied."""
-    place = home / "trash" / entry_id
-    entry = _entry(place / ENTRY) if is_id(entry_id) else None
+    entry = trash.find(home, "dataset", entry_id)
     if entry is None:
         raise Problem("This dataset is not in the trash any more.")
     target = folder(home) / entry.name
@@ -363,9 +259,5 @@ def restore(home: Path, entry_id: str) -> DatasetInfo:
             "A dataset named “{name}” exists again: delete or rename it before you restore the old one.",
             name=entry.name,
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    files.move_whole(place / entry.name, target)
-    (place / ENTRY).unlink()
-    place.rmdir()
-    files.sync_folder(target.parent)
+    trash.take_back(home, "dataset", entry, target)
     return get(home, entry.name)

@@ -11,6 +11,7 @@ from platform_core.algorithms.reward_model import RewardModelSpec
 from platform_core.algorithms.training import TrainingSpec
 from platform_core.database.engine import reading
 from platform_core.datasets import service as datasets
+from platform_core.datasets.check import check_dataset
 from platform_core.datasets.needs import training_rows
 from platform_core.environment.machine import memory_bytes, usable_cores
 from platform_core.environment.software import installed
@@ -77,7 +78,7 @@ def _check_engine(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -> 
 
 def _check_dataset(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, reference: Reference) -> None:
     if algorithm.dataset_format:
-        datasets.check(workspace.home, reference.value, algorithm.dataset_format, reward_columns(workspace, spec))
+        check_dataset(workspace.home, reference.value, algorithm.dataset_format, reward_columns(workspace, spec))
 
 
 def _check_model(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, reference: Reference) -> list[Finding]:

@@ -10,17 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from platform_core import files
-from platform_core.clock import now
 from platform_core.errors import Problem, Text
-from platform_core.ids import is_id, new_id
 from platform_core.rewards import store
 from platform_core.rewards.cases import Case
 from platform_core.rewards.presets import PRESETS
 from platform_core.rewards.spec import Reward
 from platform_core.rewards.store import Saved
 from platform_core.security.paths import check_name
-
-ENTRY = "reward.json"
+from platform_core.workspace import trash
+from platform_core.workspace.trash import TrashEntry
 
 
 @dataclass(frozen=True)
@@ -36,15 +34,6 @@ class RewardInfo:
     @property
     def built_in(self) -> bool:
         return self.modified is None
-
-
-@dataclass(frozen=True)
-class TrashEntry:
-    """A deleted reward that can be restored."""
-
-    id: str
-    name: str
-    deleted_at: float
 
 
 def folder(home: Path) -> Path:
@@ -100,7 +89,8 @@ def save(
                 fields=("name",),
                 name=name,
             )
-        store.save(home / "trash" / _entry_for(home, name) / name, *_all_of(store.load(target)))
+        before = store.load(target)  # a copy: the old one is there until the new one is whole
+        store.save(trash.place(home, trash.new_entry(home, "reward", target)), *_all_of(before))
     store.save(target, reward, code, cases)
     return get(home, name)
 
@@ -133,39 +123,17 @@ def delete(home: Path, name: str) -> TrashEntry:
     path = folder(home) / check_name(name)
     if not store.is_reward(path):
         raise Problem("There is no reward “{name}” here: it was renamed or deleted, or never saved.", name=name)
-    entry_id = _entry_for(home, name)
-    files.move_whole(path, home / "trash" / entry_id / name)
-    return TrashEntry(entry_id, name, now())
+    return trash.put(home, "reward", path)
 
 
-def _entry_for(home: Path, name: str) -> str:
-    """A new place in the trash for a reward of this name."""
-    entry_id = new_id()
-    data = {"kind": "reward", "id": entry_id, "name": name, "deleted_at": now(), "from": f"rewards/{name}"}
-    files.write_json(home / "trash" / entry_id / ENTRY, data)
-    return entry_id
-
-
-def trash(home: Path) -> list[TrashEntry]:
+def deleted(home: Path) -> list[TrashEntry]:
     """Deleted rewards, the latest first."""
-    found = [_entry(place) for place in (home / "trash").glob(f"*/{ENTRY}")]
-    return sorted((e for e in found if e is not None), key=lambda e: -e.deleted_at)
-
-
-def _entry(file: Path) -> TrashEntry | None:
-    data = files.read_json(file)
-    try:
-        name = check_name(str((data or {})["name"]))
-        entry = TrashEntry(str((data or {})["id"]), name, float(str((data or {})["deleted_at"])))
-    except (KeyError, ValueError, Problem):
-        return None
-    return entry if store.is_reward(file.parent / name) else None
+    return trash.entries(home, "reward")
 
 
 def restore(home: Path, entry_id: str) -> Saved:
     """Bring a deleted reward back; raises Problem when its name is taken or the trash was emptied."""
-    place = home / "trash" / entry_id
-    entry = _entry(place / ENTRY) if is_id(entry_id) else None
+    entry = trash.find(home, "reward", entry_id)
     if entry is None:
         raise Problem("This reward is not in the trash any more.")
     target = folder(home) / entry.name
@@ -173,7 +141,5 @@ def restore(home: Path, entry_id: str) -> Saved:
         raise Problem(
             "A reward named “{name}” exists again: delete or rename it before you restore the old one.", name=entry.name
         )
-    files.move_whole(place / entry.name, target)
-    (place / ENTRY).unlink()
-    place.rmdir()
+    trash.take_back(home, "reward", entry, target)
     return get(home, entry.name)

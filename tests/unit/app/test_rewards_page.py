@@ -58,7 +58,7 @@ def test_what_is_changed_is_seen_and_saved(opened: Open, workspace: Workspace, m
     found = rewards.get(workspace.home, mine)
     assert found.reward.functions[1].weight == 0.25
     assert [case.name for case in found.cases] == ["right"]
-    assert [entry.name for entry in rewards.trash(workspace.home)] == [mine]
+    assert [entry.name for entry in rewards.deleted(workspace.home)] == [mine]
 
 
 def test_rows_of_a_dataset_are_tried_and_weak_places_told(opened: Open, workspace: Workspace, sums: str) -> None:

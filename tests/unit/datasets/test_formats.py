@@ -2,21 +2,19 @@
 
 import json
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from platform_core.datasets.formats import FORMATS, TABLE, columns_of, detect, validate
-from platform_core.datasets.needs import NEEDS, convert, training_rows
+from platform_core.datasets.needs import NEEDS, convert
 from platform_core.datasets.read import rows
-from platform_core.datasets.receive import write_jsonl
 from platform_core.datasets.samples import Unusable, Value, split_pair, transcript
 from platform_core.errors import Problem
+from tests.rows import write_rows
 
-FILES = Path(__file__).parent / "files"
-CHAT = [{"role": "user", "content": "2+3="}, {"role": "assistant", "content": "5"}]
+from .reading import CHAT, FILES
 
 
 def names(values: list[dict[str, object]]) -> list[str]:
@@ -201,62 +199,6 @@ def test_what_a_format_can_not_become_is_said() -> None:
         convert("pretrain", {"text": "a"}, "sft")
 
 
-def test_training_rows_skip_and_count(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text('{"prompt": "a", "response": "b"}\n{"prompt": "c"}\n{broken\n{"prompt": "d", "response": "e"}\n')
-    found = training_rows(path, "sft")
-    assert list(found) == [{"prompt": "a", "completion": "b"}, {"prompt": "d", "completion": "e"}]
-    assert found.format == "prompt_response"
-    assert found.skipped == 2
-    assert sorted(c.count for c in found.skipped_reasons) == [1, 1]
-    assert len(list(training_rows(path, "sft", limit=1))) == 1
-
-
-def test_training_rows_of_real_files() -> None:
-    gsm8k = list(training_rows(FILES / "gsm8k.jsonl", "grpo"))
-    assert len(gsm8k) == 6
-    assert gsm8k[0]["answer"].endswith("#### 18")
-    chats = list(training_rows(FILES / "conversations.json", "sft"))
-    assert [m["role"] for m in chats[0]["messages"]][:2] == ["user", "assistant"]
-    mapped = list(
-        training_rows(FILES / "mgsm_zh.tsv", "evaluation", columns={"prompt": "column_1", "reference": "column_2"})
-    )
-    assert mapped[0]["reference"] == "18"
-
-
-def test_one_chat_among_the_first_rows_makes_all_rows_chats(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    write_jsonl(path, [{"prompt": "2+3=", "response": "5"}, {"prompt": [CHAT[0]], "response": [CHAT[1]]}])
-    assert list(training_rows(path, "sft")) == [{"messages": CHAT}] * 2
-
-
-def test_training_rows_refuse_at_once_what_does_not_fit(tmp_path: Path) -> None:
-    path = tmp_path / "sums.jsonl"
-    path.write_text('{"text": "2+3=5"}\n')
-    with pytest.raises(Problem) as caught:
-        training_rows(path, "sft")
-    assert str(caught.value) == (
-        "sums.jsonl holds plain texts (`text`); SFT needs a prompt and a response, or chats. "
-        "Rename its fields or pick another dataset."
-    )
-    path.write_text("{broken\n")
-    with pytest.raises(Problem, match="No row of"):
-        training_rows(path, "sft")
-    path.write_text('{"a": 1}\n')
-    with pytest.raises(Problem) as caught:
-        training_rows(path, "dpo")
-    assert "The fields of sums.jsonl (`a`) belong to no known format" in str(caught.value)
-    with pytest.raises(Problem, match=r"can't be mapped|no known format"):
-        training_rows(path, "dpo", columns={"nonsense": "a"})
-
-
-def test_rated_answers_are_not_learned_from_as_if_all_were_good(tmp_path: Path) -> None:
-    path = tmp_path / "kto.jsonl"
-    write_jsonl(path, [{"prompt": "2+3=", "completion": "6", "label": False}])
-    with pytest.raises(Problem, match="rated true or false"):
-        training_rows(path, "sft")
-
-
 words = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).filter(lambda t: t.strip())
 chats = st.lists(st.tuples(words, words), min_size=1, max_size=3).map(
     lambda pairs: [m for q, a in pairs for m in ({"role": "user", "content": q}, {"role": "assistant", "content": a})]
@@ -340,7 +282,7 @@ def test_no_row_whatsoever_crashes_a_reader(value: dict[str, object]) -> None:
 )
 def test_rows_written_are_rows_read(tmp_path_factory: pytest.TempPathFactory, values: list[dict[str, object]]) -> None:
     path = tmp_path_factory.mktemp("rows") / "a.jsonl"
-    write_jsonl(path, values)
+    write_rows(path, values)
     assert [r.value for r in rows(path)] == values
 
 

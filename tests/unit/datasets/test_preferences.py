@@ -1,16 +1,17 @@
 """Pairs and rated answers: labels of all kinds, faulty rows, copies for another family, one label alone."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from platform_core.datasets import service
+from platform_core.datasets.check import check_dataset
 from platform_core.datasets.formats import detect, validate
 from platform_core.datasets.needs import offered, training_rows
 from platform_core.datasets.samples import rating
 from platform_core.errors import Problem
+from tests.rows import write_rows
 
 ASK, SAY, WRONG = (
     {"role": who, "content": said} for who, said in (("user", "2+3="), ("assistant", "5"), ("assistant", "6"))
@@ -18,14 +19,8 @@ ASK, SAY, WRONG = (
 PAIRS = [{"prompt": f"{n}+1=", "chosen": f"{n + 1}", "rejected": f"{n}"} for n in range(4)]
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    (tmp_path / "datasets").mkdir()
-    return tmp_path
-
-
 def put(home: Path, name: str, rows: Iterable[object]) -> str:
-    (home / "datasets" / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(home / "datasets" / name, rows)
     return name
 
 
@@ -71,11 +66,11 @@ def test_faulty_rows_are_told_why(form: str, row: dict[str, object], reason: str
 def test_a_copy_for_kto_holds_each_answer_with_its_label(home: Path) -> None:
     put(home, "pairs.jsonl", [*PAIRS, {"prompt": "x", "chosen": "y", "rejected": "y"}])
     with pytest.raises(Problem, match=r"lathe data convert pairs\.jsonl --for kto"):
-        service.check(home, "pairs.jsonl", "kto")
+        check_dataset(home, "pairs.jsonl", "kto")
     assert offered(service.report(home, "pairs.jsonl").guesses) == ["kto", "sft"]
     copy = service.make_copy(home, "pairs.jsonl", "kto")
     assert copy.name == "pairs-kto.jsonl"
-    service.check(home, copy.name, "kto")
+    check_dataset(home, copy.name, "kto")
     assert read(home, copy.name, "kto")[:2] == [
         {"prompt": "0+1=", "completion": "1", "label": True},
         {"prompt": "0+1=", "completion": "0", "label": False},
@@ -126,4 +121,4 @@ def test_no_copy_where_none_is_needed_or_none_can_be_made(home: Path) -> None:
 def test_one_label_alone_teaches_nothing(home: Path) -> None:
     put(home, "good.jsonl", [{"prompt": "a", "completion": f"{n}", "label": 1} for n in range(5)])
     with pytest.raises(Problem, match=r"All rows of good\.jsonl have the same label"):
-        service.check(home, "good.jsonl", "kto")
+        check_dataset(home, "good.jsonl", "kto")

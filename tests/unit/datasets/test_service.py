@@ -1,12 +1,9 @@
 """Reports, previews, uploads, imports, the trash."""
 
 import ast
-import asyncio
 import hashlib
 import json
 import os
-import resource
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,28 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from platform_core.datasets import service
-from platform_core.datasets.containers import is_data_name
+from platform_core.datasets.check import check_dataset
 from platform_core.datasets.inspect import inspect
 from platform_core.datasets.read import rows
-from platform_core.datasets.receive import tidy_name, write_jsonl
 from platform_core.datasets.report import Report
 from platform_core.errors import Problem
+from tests.rows import write_rows
+
+from .reading import sums
 
 FILES = Path(__file__).parent / "files"
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    (tmp_path / "home" / "datasets").mkdir(parents=True)
-    return tmp_path / "home"
-
-
-def sums(n: int) -> Iterator[dict[str, object]]:
-    return ({"prompt": f"{a}+{a}=", "response": str(2 * a)} for a in range(n))
-
-
-def left_behind(home: Path) -> list[str]:
-    return [p.name for p in (home / "datasets").iterdir() if p.name.startswith(".")]
 
 
 def test_report_says_what_a_file_holds(home: Path) -> None:
@@ -79,13 +64,13 @@ def test_reports_survive_json(file: str) -> None:
 
 
 def test_report_is_cached_until_the_file_changes(home: Path) -> None:
-    write_jsonl(home / "datasets" / "a.jsonl", sums(3))
+    write_rows(home / "datasets" / "a.jsonl", sums(3))
     assert service.get(home, "a.jsonl").report is None
     made = service.report(home, "a.jsonl")
     cached = service.get(home, "a.jsonl").report
     assert cached == made
     assert service.report(home, "a.jsonl").seconds == made.seconds
-    write_jsonl(home / "datasets" / "a.jsonl", sums(4))
+    write_rows(home / "datasets" / "a.jsonl", sums(4))
     assert service.get(home, "a.jsonl").report is None
     assert service.report(home, "a.jsonl").rows == 4
     for file in (home / "cache" / "datasets").iterdir():
@@ -100,26 +85,9 @@ def test_why_a_file_can_not_be_read_is_remembered_until_it_changes(home: Path) -
     with pytest.raises(Problem, match="PNG image"):
         service.report(home, "a.jsonl")
     assert "PNG image" in str(service.get(home, "a.jsonl").unreadable)
-    write_jsonl(path, sums(4))
+    write_rows(path, sums(4))
     assert service.get(home, "a.jsonl").unreadable is None
     assert service.report(home, "a.jsonl").rows == 4
-
-
-@pytest.mark.parametrize(
-    ("name", "tidy"),
-    [
-        ("train.jsonl", "train.jsonl"),
-        ("名前.jsonl", "data.jsonl"),
-        ("=my sums (2).csv.gz", "my-sums-2.csv.gz"),
-        ("é" * 300 + ".jsonl", "e-" * 57 + ".jsonl"),
-        ("../../etc/passwd", "data../../etc/passwd".replace("/", "-")),
-        ("", "data"),
-    ],
-)
-def test_files_of_any_name_get_one_that_may_be_used_here(home: Path, name: str, tidy: str) -> None:
-    assert tidy_name(name) == tidy
-    if is_data_name(tidy):
-        assert service.receive(home, tidy_name(name), [b'{"text": "a"}\n']).name == tidy
 
 
 def test_file_without_rows_is_refused(home: Path) -> None:
@@ -144,10 +112,10 @@ def test_preview_reads_any_page(home: Path, kind: str) -> None:
 
         path.write_bytes(gzip.compress("".join(json.dumps(v) + "\n" for v in values).encode()))
     elif kind == "folder":
-        write_jsonl(path / "1.jsonl", values[:700])
-        write_jsonl(path / "2.jsonl", values[700:])
+        write_rows(path / "1.jsonl", values[:700])
+        write_rows(path / "2.jsonl", values[700:])
     else:
-        write_jsonl(path, values)
+        write_rows(path, values)
     for offset in (0, 1, 499, 500, 501, 690, 1234, 1690, 1700, 5000):
         page = service.preview(home, path.name, offset, 20)
         assert [r.value for r in page] == values[offset : offset + 20], offset
@@ -166,7 +134,7 @@ def test_preview_passes_by_broken_rows(home: Path) -> None:
 
 def test_preview_does_not_read_from_the_start(home: Path) -> None:
     path = home / "datasets" / "a.jsonl"
-    write_jsonl(path, sums(2000))
+    write_rows(path, sums(2000))
     made = service.report(home, "a.jsonl")
     stat = path.stat()
     with path.open("r+b") as file:  # the first rows become unreadable, size and time stay
@@ -177,13 +145,13 @@ def test_preview_does_not_read_from_the_start(home: Path) -> None:
 
 def test_listing_shows_data_only(home: Path, tmp_path: Path) -> None:
     top = home / "datasets"
-    write_jsonl(top / "B.jsonl", sums(1))
-    write_jsonl(top / "a" / "train.jsonl", sums(2))
-    write_jsonl(top / "a" / "test.jsonl", sums(1))
+    write_rows(top / "B.jsonl", sums(1))
+    write_rows(top / "a" / "train.jsonl", sums(2))
+    write_rows(top / "a" / "test.jsonl", sums(1))
     (top / "empty").mkdir()
     (top / ".x.jsonl.1234.part").write_text("x")
     (top / "notes.md").write_text("x")
-    write_jsonl(tmp_path / "secret.jsonl", sums(1))
+    write_rows(tmp_path / "secret.jsonl", sums(1))
     (top / "link.jsonl").symlink_to(tmp_path / "secret.jsonl")
     found = service.list_datasets(home)
     assert [(d.name, d.splits) for d in found] == [("a", ("test.jsonl", "train.jsonl")), ("B.jsonl", ())]
@@ -201,116 +169,17 @@ def test_odd_names_are_refused(home: Path, name: str) -> None:
             call()
 
 
-def test_receive_is_whole_or_not_there(home: Path) -> None:
-    seen: list[list[str]] = []
-
-    def chunks() -> Iterator[bytes]:
-        yield b'{"text": '
-        seen.append([d.name for d in service.list_datasets(home)])
-        yield b'"a"}\n'
-
-    info = service.receive(home, "a.jsonl", chunks())
-    assert seen == [[]]
-    assert info.path.read_bytes() == b'{"text": "a"}\n'
-    assert left_behind(home) == []
-
-
-def test_receive_refuses_and_leaves_nothing(home: Path) -> None:
-    service.receive(home, "a.jsonl", [b"first"])
-    with pytest.raises(Problem, match="exists already"):
-        service.receive(home, "a.jsonl", [b"second"])
-    with pytest.raises(Problem, match="is empty"):
-        service.receive(home, "b.jsonl", [b""])
-    with pytest.raises(Problem, match="no ending of a data file"):
-        service.receive(home, "b.bin", [b"x"])
-
-    def cut() -> Iterator[bytes]:
-        yield b"half"
-        raise ConnectionResetError
-
-    with pytest.raises(ConnectionResetError):
-        service.receive(home, "c.jsonl", cut())
-    assert (home / "datasets" / "a.jsonl").read_bytes() == b"first"
-    service.receive(home, "a.jsonl", [b"third"], replace=True)
-    assert (home / "datasets" / "a.jsonl").read_bytes() == b"third"
-    assert [p.name for p in (home / "datasets").iterdir()] == ["a.jsonl"]
-
-
-def test_what_is_replaced_lies_in_the_trash(home: Path) -> None:
-    service.receive(home, "a.jsonl", [b'{"text": "old"}\n'])
-    service.receive(home, "a.jsonl", [b"\x00\x01 no data"], replace=True)
-    (entry,) = service.trash(home)
-    service.delete(home, "a.jsonl")
-    service.restore(home, entry.id)
-    assert (home / "datasets" / "a.jsonl").read_text() == '{"text": "old"}\n'
-
-
-def test_two_uploads_of_one_name_can_not_both_win(home: Path) -> None:
-    def slow() -> Iterator[bytes]:
-        yield b"slow"
-        service.receive(home, "a.jsonl", [b"fast"])
-
-    with pytest.raises(Problem, match="exists already"):
-        service.receive(home, "a.jsonl", slow())
-    assert (home / "datasets" / "a.jsonl").read_bytes() == b"fast"
-    assert left_behind(home) == []
-
-
-def test_full_disk_is_said_and_leaves_nothing(home: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
-    try:
-        with pytest.raises(Problem, match="The disk is full after"):
-            service.receive(home, "a.jsonl", (b"x" * 100_000 for _ in range(50)))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert list((home / "datasets").iterdir()) == []
-
-
-def test_receive_async(home: Path) -> None:
-    async def chunks() -> AsyncIterator[bytes]:
-        for part in (b'{"text":', b' "a"}'):
-            await asyncio.sleep(0)
-            yield part
-
-    info = asyncio.run(service.receive_async(home, "a.jsonl", chunks()))
-    assert info.size_bytes == 13
-    with pytest.raises(Problem, match="exists already"):
-        asyncio.run(service.receive_async(home, "a.jsonl", chunks()))
-
-
-def test_register_copies_from_allowed_folders_only(home: Path, tmp_path: Path) -> None:
-    shelf = tmp_path / "shelf"
-    write_jsonl(shelf / "a.jsonl", sums(2))
-    write_jsonl(shelf / "many" / "data" / "train.jsonl", sums(3))
-    write_jsonl(tmp_path / "secret.jsonl", sums(1))
-    (shelf / "escape.jsonl").symlink_to(tmp_path / "secret.jsonl")
-    assert service.register(home, shelf / "a.jsonl", allowed_roots=[shelf]).name == "a.jsonl"
-    assert service.register(home, "a.jsonl", "b.jsonl", allowed_roots=[shelf]).size_bytes > 0
-    folder = service.register(home, "many", allowed_roots=[shelf])
-    assert folder.splits == ("data/train.jsonl",)
-    for bad in ("../secret.jsonl", tmp_path / "secret.jsonl", "escape.jsonl", "/etc/passwd", "a\0.jsonl"):
-        with pytest.raises(Problem):
-            service.register(home, bad, "stolen.jsonl", allowed_roots=[shelf])
-    with pytest.raises(Problem, match="exists already"):
-        service.register(home, "many", allowed_roots=[shelf])
-    with pytest.raises(Problem, match="does not exist"):
-        service.register(home, "gone.jsonl", allowed_roots=[shelf])
-    assert sorted(d.name for d in service.list_datasets(home)) == ["a.jsonl", "b.jsonl", "many"]
-    assert left_behind(home) == []
-
-
 def test_delete_and_restore(home: Path) -> None:
-    write_jsonl(home / "datasets" / "a" / "train.jsonl", sums(3))
+    write_rows(home / "datasets" / "a" / "train.jsonl", sums(3))
     entry = service.delete(home, "a")
     assert service.list_datasets(home) == []
-    assert service.trash(home) == [entry]
-    write_jsonl(home / "datasets" / "a" / "train.jsonl", sums(1))
+    assert service.deleted(home) == [entry]
+    write_rows(home / "datasets" / "a" / "train.jsonl", sums(1))
     with pytest.raises(Problem, match="exists again"):
         service.restore(home, entry.id)
     other = service.delete(home, "a")
     assert service.restore(home, entry.id).splits == ("train.jsonl",)
-    assert [e.id for e in service.trash(home)] == [other.id]
+    assert [e.id for e in service.deleted(home)] == [other.id]
     for gone in (entry.id, "../datasets", "nothing"):
         with pytest.raises(Problem, match="not in the trash"):
             service.restore(home, gone)
@@ -319,45 +188,29 @@ def test_delete_and_restore(home: Path) -> None:
 
 
 def test_check_says_what_does_not_fit(home: Path) -> None:
-    write_jsonl(home / "datasets" / "texts.jsonl", [{"text": "a"}])
-    write_jsonl(home / "datasets" / "sums.jsonl", sums(3))
+    write_rows(home / "datasets" / "texts.jsonl", [{"text": "a"}])
+    write_rows(home / "datasets" / "sums.jsonl", sums(3))
     (home / "datasets" / "mgsm.tsv").write_bytes((FILES / "mgsm_zh.tsv").read_bytes())
-    write_jsonl(home / "datasets" / "blank.jsonl", [{"prompt": "a", "response": ""}])
+    write_rows(home / "datasets" / "blank.jsonl", [{"prompt": "a", "response": ""}])
     for name, to in (
         ("texts.jsonl", "pretrain"),
         ("sums.jsonl", "sft"),
         ("sums.jsonl", "grpo"),
         ("sums.jsonl", "evaluation"),
     ):
-        service.check(home, name, to)
+        check_dataset(home, name, to)
     with pytest.raises(Problem) as caught:
-        service.check(home, "texts.jsonl", "sft")
+        check_dataset(home, "texts.jsonl", "sft")
     assert str(caught.value).startswith("texts.jsonl holds plain texts (`text`); SFT needs a prompt and a response")
     assert caught.value.fields == ("dataset",)
     with pytest.raises(Problem, match="belong to no known format"):
-        service.check(home, "mgsm.tsv", "grpo")
-    service.check(home, "mgsm.tsv", "grpo", {"prompt": "column_1", "answer": "column_2"})
+        check_dataset(home, "mgsm.tsv", "grpo")
+    check_dataset(home, "mgsm.tsv", "grpo", {"prompt": "column_1", "answer": "column_2"})
     with pytest.raises(Problem, match="has no column `column_9`"):
-        service.check(home, "mgsm.tsv", "grpo", {"prompt": "column_9", "answer": "column_2"})
+        check_dataset(home, "mgsm.tsv", "grpo", {"prompt": "column_9", "answer": "column_2"})
     with pytest.raises(Problem) as caught:
-        service.check(home, "blank.jsonl", "sft")
+        check_dataset(home, "blank.jsonl", "sft")
     assert str(caught.value) == "No row of blank.jsonl can be used for SFT: row 1 has an empty `response`."
-
-
-def test_write_jsonl_is_whole_or_not_there(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    assert write_jsonl(path, sums(3)) == 3
-
-    def failing() -> Iterator[dict[str, object]]:
-        yield {"a": 1}
-        raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        write_jsonl(path, failing())
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_jsonl(path, [{"a": float("nan")}])
-    assert len(path.read_text().splitlines()) == 3
-    assert [p.name for p in tmp_path.iterdir()] == ["a.jsonl"]
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed() -> None:

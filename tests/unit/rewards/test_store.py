@@ -52,10 +52,10 @@ def test_what_is_replaced_or_deleted_can_come_back(tmp_path: Path) -> None:
     service.save(tmp_path, "mine", REWARD, None, CASES)
     other = Reward.model_validate({"functions": [{"kind": "length"}]})
     service.save(tmp_path, "mine", other, replace=True)
-    assert [entry.name for entry in service.trash(tmp_path)] == ["mine"]
+    assert [entry.name for entry in service.deleted(tmp_path)] == ["mine"]
     gone = service.delete(tmp_path, "mine")
-    assert len(service.trash(tmp_path)) == 2
-    before = next(e for e in service.trash(tmp_path) if e.id != gone.id)
+    assert len(service.deleted(tmp_path)) == 2
+    before = next(e for e in service.deleted(tmp_path) if e.id != gone.id)
     assert list(service.restore(tmp_path, before.id).cases) == CASES
     with pytest.raises(Problem, match="exists again"):
         service.restore(tmp_path, gone.id)
