@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from tests.integration.engines.jobs import SIZES, TRAINING, forked, make_job
-
-
-def write_rows(path: Path, rows: Iterable[dict[str, object]]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+from tests.rows import write_rows
 
 
 @pytest.fixture(scope="session")

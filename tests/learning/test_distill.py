@@ -14,7 +14,7 @@ import pytest
 from runners.engines.hf.generate import generate
 from runners.engines.hf.model import load_model, load_tokenizer
 from tests.integration.engines.jobs import TRAINING, forked, make_job
-from tests.learning.conftest import write_rows
+from tests.rows import write_rows
 
 SPEC = {**TRAINING, "optimizer": "muon", "batch_size": 32}
 SUPERVISED = {**SPEC, "max_length": 16, "max_steps": 120}

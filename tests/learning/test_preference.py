@@ -15,7 +15,7 @@ import torch
 
 from runners.engines.hf.reward_model import score
 from tests.integration.engines.jobs import TRAINING, forked, make_job
-from tests.learning.conftest import write_rows
+from tests.rows import write_rows
 
 Pair = dict[str, str]
 SPEC = {**TRAINING, "learning_rate": 5e-3, "max_steps": 50, "batch_size": 16, "max_length": 24}

@@ -13,7 +13,7 @@ import pytest
 
 from platform_core.metrics.reader import Reader
 from tests.integration.engines.jobs import TRAINING, Job, forked, make_job
-from tests.learning.conftest import write_rows
+from tests.rows import write_rows
 
 RIGHT = (("a", "1"), ("b", "2"))
 SPEC = {**TRAINING, "learning_rate": 5e-3, "adam_beta2": 0.98, "batch_size": 32, "max_steps": 30, "eval_every": 30}

@@ -1,11 +1,7 @@
 """The end of a log: levels, search, control characters, and files that no memory could hold."""
 
-import gzip
 import resource
-import subprocess
-import sys
 import tracemalloc
-from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from time import process_time
@@ -13,12 +9,12 @@ from time import process_time
 import pytest
 
 from platform_core.errors import Problem
-from platform_core.jobs import log_file
 from platform_core.jobs.log_lines import BLOCK, LONGEST, clean
 from platform_core.jobs.log_places import find_place
 from platform_core.jobs.logs import Query, ahead, tail
 from platform_core.metrics import writer as metrics_writer
-from runners import log_rotation
+
+from .log_texts import START, dated, log, texts
 
 TRAINING = """\
 2026-01-02 10:00:00,000 INFO lathe.runner: loading the model
@@ -28,16 +24,6 @@ TRAINING = """\
 ValueError: no such layer
 2026-01-02 10:00:03,000 INFO lathe.runner: saving
 """
-
-
-def log(folder: Path, content: str | bytes) -> Path:
-    path = folder / "log.txt"
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def texts(path: Path, **options: object) -> list[str]:
-    return [line.text for line in tail(path, **options).lines]
 
 
 def test_the_newest_lines_come_oldest_first(tmp_path: Path) -> None:
@@ -142,14 +128,6 @@ def test_a_line_of_200_megabytes_needs_no_memory(tmp_path: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024
 
 
-START = datetime(2026, 5, 1, 22, 0, 0)  # noqa: DTZ001 (a log tells no zone)
-
-
-def dated(lines: int) -> str:
-    """A line every ten seconds."""
-    return "".join(f"{START + timedelta(seconds=10 * i)},000 INFO x: line {i}\n" for i in range(lines))
-
-
 def test_a_regular_expression_is_marked_and_has_the_lines_beside_it(tmp_path: Path) -> None:
     path = log(tmp_path, "".join(f"row {i}\n" for i in range(100)))
     found = tail(path, search=r"^row [35]0$", regex=True, context=2)
@@ -244,89 +222,3 @@ def test_a_step_is_found_by_when_it_was_measured(tmp_path: Path, monkeypatch: py
 def test_what_is_no_place_is_a_sentence(tmp_path: Path, asked: str) -> None:
     with pytest.raises(Problem):
         find_place(log(tmp_path, dated(10)), tmp_path / "none", asked)
-
-
-@pytest.fixture
-def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (log_file, log_rotation):
-        monkeypatch.setattr(module, "SEGMENT", 4 * 2**20)
-    monkeypatch.setattr(log_rotation, "KEPT", 2**20)
-
-
-@pytest.mark.usefixtures("small_segments")
-def test_a_packed_log_is_smaller_and_reads_the_same(tmp_path: Path) -> None:
-    path = log(tmp_path, dated(300_000))
-    content, before = path.read_bytes(), path.stat().st_blocks
-    segments = (len(content) - 2**20) // (4 * 2**20)
-    assert log_rotation.rotate(path) == segments
-    assert log_rotation.rotate(path) == 0
-    assert path.stat().st_size == len(content)
-    assert sum(p.stat().st_blocks for p in tmp_path.iterdir()) < before / 2
-    packed = b"".join(gzip.decompress(p.read_bytes()) for p in sorted(tmp_path.glob("*.gz")))
-    assert packed == content[: segments * 4 * 2**20]
-    with log_file.LogFile(path) as read:
-        assert b"".join(read.pieces()) == content
-        assert read.read(4 * 2**20 - 7, 20) == content[4 * 2**20 - 7 :][:20]
-    assert (
-        texts(path, search="line 12345")
-        == ["2026-05-03 08:17:30,000 INFO x: line 12345"]
-        + [line for line in content.decode().splitlines() if "line 12345" in line][1:]
-    )
-    (first,) = ahead(path, find_place(path, tmp_path, "2026-05-03 08:17:30"), 1, Query()).lines
-    assert first.text.endswith("line 12345")
-    assert not list(tmp_path.glob(".*"))
-
-
-@pytest.mark.usefixtures("small_segments")
-def test_a_log_is_packed_while_it_is_written_and_read(tmp_path: Path) -> None:
-    path = tmp_path / "log.txt"
-    script = "import os, sys\nfd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)\n"
-    script += "for i in range(400000): os.write(fd, b'%09d the quick brown fox jumps over a dog\\n' % i)"
-    with subprocess.Popen([sys.executable, "-c", script, str(path)]) as writer:
-        while writer.poll() is None:
-            if path.exists():
-                log_rotation.rotate(path)
-                lines = tail(path, 50).lines[:-1]
-                numbers = [int(line.text[:9]) for line in lines]
-                assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) if numbers else True
-    with log_file.LogFile(path) as read:
-        whole = b"".join(read.pieces()).splitlines()
-    assert [int(line[:9]) for line in whole] == list(range(400_000))
-    assert len(list(tmp_path.glob("log.*.gz"))) >= 3
-
-
-@pytest.mark.usefixtures("small_segments")
-def test_a_file_system_without_holes_keeps_the_log_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_rotation, "_punch", lambda *_: False)
-    path = log(tmp_path, dated(300_000))
-    assert log_rotation.rotate(path) == 0
-    assert [p.name for p in tmp_path.iterdir()] == ["log.txt"]
-
-
-@pytest.mark.usefixtures("small_segments")
-def test_a_rotation_that_was_killed_half_way_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = log(tmp_path, dated(200_000))
-    content = path.read_bytes()
-    punch = log_rotation._punch
-    monkeypatch.setattr(log_rotation, "_punch", lambda *_: punch(*_) if _[2] == 4096 else sys.exit("killed"))
-    with pytest.raises(SystemExit):
-        log_rotation.rotate(path)
-    monkeypatch.undo()
-    for module in (log_file, log_rotation):
-        monkeypatch.setattr(module, "SEGMENT", 4 * 2**20)
-    monkeypatch.setattr(log_rotation, "KEPT", 2**20)
-    log_rotation.rotate(path)
-    with log_file.LogFile(path) as read:
-        assert b"".join(read.pieces()) == content
-    assert path.stat().st_blocks * 512 < len(content)
-
-
-@pytest.mark.usefixtures("small_segments")
-def test_a_damaged_segment_is_an_error_and_no_wrong_line(tmp_path: Path) -> None:
-    path = log(tmp_path, dated(200_000))
-    log_rotation.rotate(path)
-    packed = tmp_path / "log.0001.gz"
-    packed.write_bytes(packed.read_bytes()[:-5000])
-    with pytest.raises(OSError, match="damaged"), log_file.LogFile(path) as read:
-        b"".join(read.pieces())
-    assert tail(path, 5).lines[-1].text.endswith("line 199999")

@@ -20,7 +20,6 @@ from platform_core.algorithms.registry import Algorithm, algorithms
 from platform_core.algorithms.tokenizer import TokenizerSpec
 from platform_core.jobs.messages import validate
 from platform_core.jobs.spec import setting, setting_of
-from platform_core.workspace.service import open_workspace
 
 
 class WiderSpec(TokenizerSpec):
@@ -42,13 +41,6 @@ def wider(monkeypatch: pytest.MonkeyPatch) -> Algorithm:
     made = dataclasses.replace(algorithms()["tokenizer"], name="wider", title="Wider", spec=WiderSpec)
     monkeypatch.setitem(algorithms(), "wider", made)
     return made
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PLATFORM_HOME", str(tmp_path))
-    (open_workspace(tmp_path).datasets / "texts.jsonl").write_text('{"text": "one two three"}\n' * 10)
-    return tmp_path
 
 
 def test_the_command_line_has_the_option_with_all_that_the_field_says(wider: Algorithm) -> None:

@@ -15,6 +15,7 @@ from platform_core.algorithms.registry import algorithm, algorithms
 from platform_core.datasets.formats import FORMATS
 from platform_core.datasets.needs import NEEDS
 from platform_core.workspace.service import open_workspace
+from tests.rows import write_rows
 from tests.unit.core.folders import model_folder
 
 PAGES = sorted((Path(__file__).resolve().parents[3] / "docs" / "training").glob("*.md"))
@@ -39,7 +40,7 @@ def test_the_commands_run(
                 model_folder(place.models / model, context=4096)
         example = dict(FORMATS[NEEDS[kind.dataset_format or ""].formats[0]].example)
         rows = [example, example | {"label": False}] if kind.dataset_format == "kto" else [example]
-        (place.datasets / dataset).write_text("".join(json.dumps(row) + "\n" for row in rows * 40))
+        write_rows(place.datasets / dataset, rows * 40)
         code = main([*words, "--dry-run"])
         out, err = capsys.readouterr()
         assert code == 0, f"{command}\n{out}{err}"
