@@ -57,9 +57,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
+def serving(folder: Path, **more: str) -> Iterator[Server]:
     """A server on a workspace of its own in `folder`; it and what it started are ended afterwards."""
-    process, started = serve(folder / "workspace", folder / "server.log")
+    process, started = serve(folder / "workspace", folder / "server.log", **more)
     try:
         yield started
     finally:

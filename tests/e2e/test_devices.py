@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ from platform_core.hosts.decisions import decisions
 from platform_core.hosts.place import this_host
 from platform_core.jobs import service as jobs
 from platform_core.jobs.states import ENDED
-from tests.e2e.conftest import ROOT, SETTLED, Server, end_jobs, serve
+from tests.e2e.conftest import ROOT, SETTLED, Server, serving
 
 GIB = 2**30
 SLOW = 40_000
@@ -37,15 +36,10 @@ def gpu_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (folder / "nvml.json").write_text(json.dumps({"gpus": gpus}))
     path = os.pathsep.join(map(str, (ROOT / "tests" / "fake_nvml", ROOT)))
     more = {"PYTHONPATH": path, "FAKE_NVML": str(folder / "nvml.json")}
-    process, started = serve(folder / "workspace", folder / "server.log", **more)
-    environment = {**os.environ, "PLATFORM_HOME": str(started.home), "OMP_NUM_THREADS": "1", **more}
-    subprocess.run([sys.executable, "-m", "app.cli", "supervisor", "start"], env=environment, cwd=ROOT, check=True)
-    try:
+    with serving(folder, **more) as started:
+        environment = {**os.environ, "PLATFORM_HOME": str(started.home), "OMP_NUM_THREADS": "1", **more}
+        subprocess.run([sys.executable, "-m", "app.cli", "supervisor", "start"], env=environment, cwd=ROOT, check=True)
         yield started
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-        end_jobs(started.home)
 
 
 @pytest.fixture
