@@ -11,9 +11,9 @@ from email.policy import SMTP
 from email.utils import formatdate
 from threading import Event
 
-from platform_core.alerts.limit import limited
 from platform_core.errors import Problem
 from platform_core.options.spec import Options, addresses
+from platform_core.security.limit import limited
 from platform_core.settings import SMTP_PASSWORD
 
 SECONDS = 15.0

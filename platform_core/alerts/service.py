@@ -17,7 +17,7 @@ from platform_core.errors import Problem, fill
 from platform_core.files import read_json, write_json
 from platform_core.jobs import service as jobs
 from platform_core.jobs.spec import setting_of
-from platform_core.jobs.states import ENDED, STOPPABLE
+from platform_core.jobs.states import STOPPABLE
 from platform_core.jobs.store import Job, delete_rows, get_job
 from platform_core.workspace.service import Workspace
 
@@ -185,7 +185,7 @@ def retry(workspace: Workspace, alert_id: int, actor: str = "") -> Job:
     if counts != made.id:
         shutil.rmtree(workspace.job_folder(made.id), ignore_errors=True)
         return jobs.get(workspace, counts)
-    if old.state not in ENDED and old.state in STOPPABLE:
+    if old.state in STOPPABLE:
         jobs.stop(workspace, old.id, actor)
     see(workspace, [alert.id])
     return jobs.start(workspace, made.id, actor)

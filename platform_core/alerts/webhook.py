@@ -13,8 +13,8 @@ from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
 
-from platform_core.alerts.limit import limited
 from platform_core.errors import Problem
+from platform_core.security.limit import limited
 from platform_core.security.outgoing import Pinned, addresses, may_be_asked, target
 
 SECONDS = 10.0

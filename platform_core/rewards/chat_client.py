@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from platform_core.alerts.limit import limited
 from platform_core.errors import Problem
+from platform_core.security.limit import limited
 from platform_core.security.outgoing import Pinned, addresses, may_be_asked
 from platform_core.settings import judge_hosts, judge_login
 
