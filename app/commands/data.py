@@ -61,11 +61,7 @@ def add(source: str, name: str | None, replace: bool, as_json: bool) -> None:
     home, real = workspace().home, Path(os.path.realpath(source))
     wanted = name or tidy_name(Path(source).name)
     info = service.register(home, real, wanted, allowed_roots=[real.parent], replace=replace)
-    made = service.report(home, info.name)
-    if as_json:
-        show_json({**info_json(info), **report_json(made)})
-    else:
-        _tell(made)
+    _tell_new(home, info, as_json)
 
 
 @command.command("show")
@@ -120,11 +116,7 @@ def convert(name: str, family: str, new_name: str | None, as_json: bool) -> None
     """Make a copy for another kind of training: pairs for KTO, rated answers for DPO, good ones for SFT."""
     home = workspace().home
     info = service.make_copy(home, name, family, new_name)
-    made = service.report(home, info.name)
-    if as_json:
-        show_json({**info_json(info), **report_json(made)})
-    else:
-        _tell(made)
+    _tell_new(home, info, as_json)
 
 
 @command.command("delete")
@@ -151,6 +143,15 @@ def restore(entry_id: str, as_json: bool) -> None:
         show_json(info_json(info))
     else:
         show(f"{plain(info.name)} is back.")
+
+
+def _tell_new(home: Path, info: DatasetInfo, as_json: bool) -> None:
+    """Say what a dataset that has just come holds."""
+    made = service.report(home, info.name)
+    if as_json:
+        show_json({**info_json(info), **report_json(made)})
+    else:
+        _tell(made)
 
 
 def _tell(made: Report) -> None:

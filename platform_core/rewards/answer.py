@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,13 @@ class Answer:
     prompt: str = ""
     row: Mapping[str, object] = field(default_factory=dict)
     number: int | None = None
+
+    def text_of(self, name: str) -> str:
+        """A field of the row as a text: JSON for lists and objects, empty where there is none."""
+        value = self.row.get(name)
+        if value is None:
+            return ""
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from platform_core.rewards.answer import Answer, Part, Score, Verdict, failed
 from platform_core.rewards.function import RewardFunction
 from platform_core.rewards.kinds.registry import Judge, kind
 from platform_core.rewards.resources import ModelScorer, Resources
-from platform_core.rewards.rows import field_text
 from platform_core.rewards.spec import Reward
 
 
@@ -45,7 +44,7 @@ class Scorer:
         name = self.reward.answer_field
         if name is None or name not in answer.row:
             return answer
-        return replace(answer, reference=field_text(answer, name))
+        return replace(answer, reference=answer.text_of(name))
 
     def _sum(self, answer: Answer, verdicts: Sequence[Verdict], seconds: float) -> Score:
         parts, total, error = [], 0.0, None
