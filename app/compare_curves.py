@@ -52,7 +52,10 @@ def compare_curves(shown: Comparison) -> None:
         else:
             drawn = means(shown, runs, by.removeprefix(PREFIX), metric, view)
         if drawn < len(shown.runs):
-            st.caption(_("{n} runs have no such curve.", n=number(len(shown.runs) - drawn)))
+            without = len(shown.runs) - drawn
+            st.caption(
+                _("1 run has no such curve.") if without == 1 else _("{n} runs have no such curve.", n=number(without))
+            )
 
 
 def pick(label: str, name: str, titles: dict[str, str]) -> str:

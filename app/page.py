@@ -144,8 +144,8 @@ def empty_state(title: str, line: str, doors: Sequence[Door]) -> None:
     with st.container(key="empty-state", gap="small"):
         st.subheader(title, anchor=False)
         st.caption(line)
-        columns = st.columns(len(doors), gap="medium")
-    for column, door in zip(columns, doors, strict=True):
+        columns = st.columns(max(3, len(doors)), gap="medium")
+    for column, door in zip(columns, doors, strict=False):
         with column, st.container(border=True, height="stretch", key=f"door-{door.icon}"):
             st.markdown(f":material/{door.icon}: **{plain(door.title)}**")
             st.caption(plain(door.line))

@@ -64,7 +64,7 @@ def spec_form(
     order = ordered(spec_class)
 
     def group(members: list[str]) -> None:
-        picks = any(setting_of(fields[n]).pick for n in members)
+        picks = any(setting_of(fields[n]).pick not in (None, "environment") for n in members)
         with st.grid(2 if picks else 3, min_column_width=250 if picks else 165, gap=("xsmall", "small")):
             for name in members:
                 with st.container(key=f"{key}-{name}", gap="xxsmall"):
@@ -151,10 +151,11 @@ def widget(name: str, field: FieldInfo, wkey: str, key: str, choices: Mapping[Pi
         return st.selectbox(options=names, format_func=lambda n: labels[n], **common)
     if kind is bool:
         return st.toggle(**common)
+    without = _(made.empty) if optional else None  # words: settings
     if kind is int:
-        return st.number_input(step=int(made.step or 1), placeholder=_("automatic") if optional else None, **common)
+        return st.number_input(step=int(made.step or 1), placeholder=without, **common)
     if kind is float and not made.scientific:
-        return st.number_input(step=float(made.step or 0.1), format="%g", **common)
+        return st.number_input(step=float(made.step or 0.1), format="%g", placeholder=without, **common)
     text = (st.text_area(height="content", **common) if made.lines > 1 else st.text_input(**common)).strip()
     return text or None
 

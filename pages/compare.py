@@ -102,7 +102,9 @@ def scatter(shown: Comparison) -> None:
     without = len(shown.runs) - len(figure["data"])
     live_chart(metric_title(metric, say), figure, key=f"compare.scatter.{name}.{metric}", height=320)
     if without:
-        st.caption(_("{n} runs lack one of the two.", n=number(without)))
+        st.caption(
+            _("1 run lacks one of the two.") if without == 1 else _("{n} runs lack one of the two.", n=number(without))
+        )
 
 
 def first_choice(shown: Comparison) -> str:

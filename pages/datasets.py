@@ -7,12 +7,13 @@ import streamlit as st
 from app.dataset_view import fields, problems, rows
 from app.demo_panel import begin
 from app.format import ago
+from app.kind_buttons import kind_buttons
 from app.page import Door, card, empty_state, fact_grid, go, guarded, header, plain, trouble, workspace
 from app.sizes import bytes_text, count_text
 from app.trash_panel import trash, undo
 from app.uploader import uploader
 from app.words import _, say
-from platform_core.algorithms.registry import algorithms
+from platform_core.algorithms.registry import Algorithm, algorithms
 from platform_core.clock import now
 from platform_core.datasets import service as datasets
 from platform_core.datasets.formats import FORMATS
@@ -195,11 +196,9 @@ def uses(name: str, report: Report) -> None:
     good.sort(key=lambda a: report.format not in NEEDS[a.dataset_format or ""].formats[:1])
     if not good:
         st.caption(_("Nothing yet: its rows are in no format that a job takes."))
-    for at, kind in enumerate(good):
-        label = _("Train on it: {kind}", kind=_(kind.title)) if kind.role == "train" else _(kind.title)
-        style = "primary" if at == 0 else "secondary"
-        if st.button(label, icon=f":material/{kind.icon}:", type=style, width="stretch", key=f"use.{kind.name}"):
-            go("new-job", kind=kind.name, dataset=name)
+    pressed = kind_buttons([(kind, first_label(kind)) for kind in good], _("And for other kinds of job:"))
+    if pressed is not None:
+        go("new-job", kind=pressed.name, dataset=name)
     copies = offered(report.guesses)
     for family in copies:
         label = _("Make a copy for {kind}", kind=_(NEEDS[family].title))
@@ -209,9 +208,16 @@ def uses(name: str, report: Report) -> None:
     others: dict[str, list[str]] = {}
     for kind in (a for a in kinds if a not in good and a.dataset_format not in copies):
         others.setdefault(NEEDS[kind.dataset_format or ""].takes, []).append(_(kind.title))
-    for takes, titles in others.items():
-        rows_needed = _(takes)  # words: formats
-        st.caption(_("Other rows are needed by {kinds}: {takes}.", kinds=", ".join(titles), takes=rows_needed))
+    if not others:
+        return
+    with st.expander(_("What other kinds of job take"), expanded=not good, key="other-needs"):
+        for takes, titles in others.items():
+            st.caption(f"**{', '.join(titles)}**: {_(takes)}")  # words: formats
+
+
+def first_label(kind: Algorithm) -> str:
+    """What a dataset is used for, on the button of the kind that suits it best."""
+    return _("Train on it: {kind}", kind=_(kind.title)) if kind.role == "train" else _(kind.title)
 
 
 def confirm(name: str) -> None:

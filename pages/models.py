@@ -9,6 +9,7 @@ import streamlit as st
 
 from app.demo_panel import begin
 from app.format import ago
+from app.kind_buttons import kind_buttons
 from app.page import Door, card, empty_state, fact_grid, go, header, link, plain, workspace
 from app.parameter_map import parameter_map, size_of
 from app.sizes import bytes_text, count_text
@@ -167,20 +168,12 @@ def actions(model: ModelInfo) -> None:
         return
     pick = "tokenizer" if model.kind == "tokenizer" else "model"
     takes = [k for k in algorithms().values() if any(setting_of(f).pick == pick for f in k.spec.model_fields.values())]
-    first = True
-    for kind in sorted(takes, key=lambda k: pick == "model" and "start" in k.spec.model_fields):
-        going_on = pick == "model" and "start" in kind.spec.model_fields
-        label = {"train": _("Fine-tune it: {kind}", kind=_(kind.title)), "evaluate": _("Evaluate it")}.get(kind.role)
-        if going_on:
-            label = _("Pretrain it further")
-        elif pick == "tokenizer":
-            label = _("Use it: {kind}", kind=_(kind.title))
-        order = "primary" if first else "secondary"
-        if st.button(
-            label or _(kind.title), icon=f":material/{kind.icon}:", type=order, width="stretch", key=f"use.{kind.name}"
-        ):
-            go("new-job", kind=kind.name, **{pick: model.ref}, **({"start": "model"} if going_on else {}))
-        first = False
+    takes.sort(key=lambda k: pick == "model" and "start" in k.spec.model_fields)
+    first = _("Use it: {kind}") if pick == "tokenizer" else _("Fine-tune it: {kind}")
+    pressed = kind_buttons([(k, first.replace("{kind}", _(k.title))) for k in takes], _("Or in another kind of job:"))
+    if pressed is not None:
+        going_on = pick == "model" and "start" in pressed.spec.model_fields
+        go("new-job", kind=pressed.name, **{pick: model.ref}, **({"start": "model"} if going_on else {}))
 
 
 def tensor_table(tensors: dict[str, dict[str, Any]]) -> None:

@@ -45,7 +45,7 @@ MARKS = {
     "platform_core.datasets.samples": {"Unusable"},
 }
 """Module → what it offers to mark a text; only names that come from there count (SQLAlchemy has a `text`, too)."""
-REGISTERED = {"title", "help", "group", "unit", "summary", "holds", "takes", "state", "template"}
+REGISTERED = {"title", "help", "group", "unit", "empty", "summary", "holds", "takes", "state", "template"}
 SOURCES = ("settings", "algorithms", "formats", "states")
 HANDS_ON = {
     "app/words.py": {"_", "say", "translate"},
@@ -182,7 +182,7 @@ def collect_registry(found: Found) -> None:
     for whose, fields in declarations.items():
         for name, declared in fields.items():
             made = setting_of(declared, name)
-            for words in (made.title, made.help, made.group, made.unit, *(made.labels or {}).values()):
+            for words in (made.title, made.help, made.group, made.unit, made.empty, *(made.labels or {}).values()):
                 found.add(words, f"setting {name} of {whose}")
     for named in (*kinds().values(), *PRESETS.values()):
         found.add(named.title, "rewards")

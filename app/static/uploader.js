@@ -1,7 +1,7 @@
 const size = n => { const u = ["B", "KiB", "MiB", "GiB", "TiB"]; let i = 0;
   while (n >= 1000 && i < 4) { n /= 1024; i++; } return (i && n < 10 ? n.toFixed(1) : Math.round(n)) + " " + u[i]; };
 // letters, digits, dot, dash and underscore are what a name may have here
-const safe = n => { const at = (n + ".").indexOf("."), tidy = (s, bad) => s.normalize("NFKD").replace(bad, "-");
+const safe = n => { const at = (n + ".").indexOf("."), tidy = (s, bad) => s.normalize("NFKD").replace(/\p{M}+/gu, "").replace(bad, "-");
   const end = tidy(n.slice(at), /[^A-Za-z0-9._-]+/g).slice(-100), stem = tidy(n.slice(0, at), /[^A-Za-z0-9_-]+/g).replace(/^[-_]+|[-_]+$/g, "");
   return (stem.slice(0, 120 - end.length) || "data") + end; };
 const other = n => { const at = n.indexOf("."), [a, b] = at < 0 ? [n, ""] : [n.slice(0, at), n.slice(at)];

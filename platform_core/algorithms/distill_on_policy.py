@@ -89,7 +89,7 @@ class OnPolicySpec(TrainingSpec):
 ALGORITHM = Algorithm(
     name="distill_on_policy",
     title="Distill on policy",
-    summary="Yours answers, and a larger model of the same family says at every token what it would have said.",
+    summary="Your model answers, and a larger one of its family says at every token what it would have said.",
     icon="co_present",
     role="train",
     learns_from="teacher",

@@ -53,7 +53,14 @@ class EvaluateSpec(ScoredSpec):
         le=65_536,
     )
     max_rows: int | None = setting(
-        None, title="Rows used", help="Empty: all rows.", unit="rows", group="Generation", advanced=True, ge=1
+        None,
+        title="Rows used",
+        empty="all",
+        help="Empty: all rows.",
+        unit="rows",
+        group="Generation",
+        advanced=True,
+        ge=1,
     )
 
     @model_validator(mode="after")

@@ -35,6 +35,7 @@ class GSPOSpec(KLLossSpec):
     clip_epsilon_high: float | None = setting(
         4e-4,
         title="Clip range above",
+        empty="as below",
         help="ε for ratios above 1 (4e-4 in the paper). Empty: the same as below.",
         group="Rollout",
         gt=0,

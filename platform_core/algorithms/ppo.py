@@ -74,6 +74,7 @@ class PPOSpec(EntropySpec):
     value_clip: float | None = setting(
         0.2,
         title="Value clip",
+        empty="no limit",
         help="An update that moves a value further than this from what it was at the rollout gains nothing. "
         "Empty: no limit.",
         group="Critic",
@@ -138,7 +139,7 @@ ALGORITHM = Algorithm(
     name="ppo",
     title="PPO",
     summary="A critic, a second model, learns what each token of an answer is worth: credit goes where it is due.",
-    icon="balance",
+    icon="rate_review",
     role="train",
     learns_from="rewards",
     spec=PPOSpec,

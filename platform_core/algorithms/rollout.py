@@ -18,6 +18,7 @@ def clip_above_field(default: float | None) -> Any:
     return setting(
         default,
         title="Clip range above",
+        empty="as below",
         help="ε for ratios above 1 (DAPO's clip-higher, 0.28 there): unlikely tokens may grow more, which keeps the "
         "entropy up. Empty: the same as below.",
         group="Rollout",

@@ -94,6 +94,7 @@ class SupervisedSpec(TrainingSpec):
     neftune_alpha: float | None = setting(
         None,
         title="NEFTune",
+        empty="none",
         help="Noise on the embeddings while training, alpha / √(tokens · width) (Jain et al. 2023): longer, often "
         "better answers from small sets of instructions. Empty: none.",
         group="Optimizer",

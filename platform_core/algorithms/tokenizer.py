@@ -30,7 +30,7 @@ class TokenizerSpec(JobSpec):
         le=10_000_000,
     )
     max_rows: int | None = setting(
-        None, title="Rows used", help="Empty: all rows of the dataset.", unit="rows", advanced=True, ge=1
+        None, title="Rows used", empty="all", help="Empty: all rows of the dataset.", unit="rows", advanced=True, ge=1
     )
 
 

@@ -45,6 +45,7 @@ class TrainingSpec(ParallelSpec):
     early_stopping: int | None = setting(
         None,
         title="Stop early after",
+        empty="never",
         help="End the training when so many measurements in a row brought no better value. Empty: never.",
         group="Validation",
         unit="measurements",
@@ -90,6 +91,7 @@ class TrainingSpec(ParallelSpec):
     save_every: int | None = setting(
         None,
         title="Checkpoint every",
+        empty="when stopped",
         help="Steps between checkpoints. Empty: only when the job is stopped. "
         "A job that died goes on from its last whole checkpoint.",
         group="Run",
@@ -100,6 +102,7 @@ class TrainingSpec(ParallelSpec):
     save_every_minutes: float | None = setting(
         None,
         title="Checkpoint after",
+        empty="never",
         help="Minutes since the last checkpoint after which the next one is saved, besides those every so many steps. "
         "Empty: steps alone decide.",
         group="Run",

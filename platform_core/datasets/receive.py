@@ -107,7 +107,8 @@ class Part:
 def tidy_name(name: str) -> str:
     """The name that a file of any name gets here: only letters, digits, dot, dash and underscore, its ending kept."""
     stem, dot, ending = name.partition(".")
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", unicodedata.normalize("NFKD", stem)).strip("-_")
+    letters = "".join(c for c in unicodedata.normalize("NFKD", stem) if not unicodedata.combining(c))
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", letters).strip("-_")
     kept = re.sub(r"[^A-Za-z0-9._-]+", "-", dot + ending)[-100:]
     return (plain[: 120 - len(kept)] or "data") + kept
 

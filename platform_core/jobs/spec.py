@@ -23,6 +23,7 @@ Pick = Literal["model", "tokenizer", "dataset", "reward", "environment"]
 class Setting:
     """What a form, a command line and the docs know of a field beyond its type and bounds; `lines` a text may have.
 
+    `empty`: what a number that may be left out then is, in a word that stands in its empty field.
     `scales`: whether the recommended range is that of a model of a billion parameters (`platform_core.jobs.usual`).
     """
 
@@ -36,6 +37,7 @@ class Setting:
     step: float | None = None
     scientific: bool = False
     pick: Pick | None = None
+    empty: str = "automatic"
     lines: int = 1
     labels: Mapping[str, str] | None = None
     shown_if: Mapping[str, Sequence[object]] | None = None
@@ -127,6 +129,7 @@ class JobSpec(BaseModel):
     time_limit_hours: float | None = setting(
         None,
         title="Time limit",
+        empty="none",
         help="Hours of running after which the job is stopped with a checkpoint. Empty: none.",
         group="Queue",
         unit="h",

@@ -31,14 +31,22 @@ class Options(BaseModel):
         "USD", title="Currency", help="In which costs are shown.", group="Cost", min_length=1, max_length=8
     )
     gpu_hour_price: float | None = setting(
-        None, title="Price of a GPU", help="What one GPU costs an hour.", group="Cost", unit="/h", ge=0, le=100_000
+        None,
+        title="Price of a GPU",
+        empty="not counted",
+        help="What one GPU costs an hour.",
+        group="Cost",
+        unit="an hour",
+        ge=0,
+        le=100_000,
     )
     core_hour_price: float | None = setting(
         None,
         title="Price of a CPU core",
+        empty="not counted",
         help="What one core costs an hour.",
         group="Cost",
-        unit="/h",
+        unit="an hour",
         ge=0,
         le=100_000,
     )
@@ -58,8 +66,8 @@ class Options(BaseModel):
     )
     webhook_private: bool = setting(
         False,
-        title="Webhook may be inside",
-        help="Allow an address of this machine or a private network.",
+        title="Private address allowed",
+        help="The webhook may be on this machine or in a private network.",
         group="Alerts",
     )
     mail_to: str = setting(

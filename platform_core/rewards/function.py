@@ -19,7 +19,7 @@ EXTRACTION_LABELS = {
     "regex": "Where a pattern matches",
     "whole": "The whole text",
 }
-CLIP: dict[str, Any] = {"group": "Clip", "advanced": True, "ge": -1_000_000, "le": 1_000_000}
+CLIP: dict[str, Any] = {"empty": "no limit", "group": "Clip", "advanced": True, "ge": -1_000_000, "le": 1_000_000}
 
 
 def extraction_field(default: Extraction) -> Any:
