@@ -10,7 +10,7 @@ import click
 
 from app.commands.live import Live, watch
 from app.commands.options import steps, verb, workspace
-from app.commands.printing import duration, plain, show, show_json, significant, table
+from app.commands.printing import duration, plain, program, show, show_json, significant, table
 from platform_core.demo import service
 from platform_core.errors import Problem
 from platform_core.jobs import supervision
@@ -44,8 +44,8 @@ def command(seed: int, as_json: bool) -> int:
             ended = watch(place, list(stages), lambda now: live.draw(_table(now, stages)), live, stages)
     except KeyboardInterrupt:
         show(
-            "\nThe demo goes on in the background. Watch it: lathe demo --seed "
-            f"{seed} · stop it: lathe jobs stop {' '.join(stages)}",
+            f"\nThe demo goes on in the background. Watch it: {program()} demo --seed {seed} · "
+            f"stop it: {program()} jobs stop {' '.join(stages)}",
             err=True,
         )
         return 130
@@ -100,11 +100,12 @@ def _tell(place: Workspace, result: dict[str, Any], jobs: dict[str, Job]) -> Non
         show("  " + line)
     show("  (in brackets: 95 % confidence interval)")
     show(f"\nThe numbers are in {plain(place.home / 'demo' / 'result.json')}. Now:")
+    lathe = program()
     ways = [
-        ("lathe serve", "see the curves and ask the models sums of your own in a browser"),
-        ("lathe models list", "the models it made"),
-        (f"lathe jobs clone {jobs['sft'].id} --set max_steps=200 --start", "the same SFT, shorter"),
-        ("lathe data add FILE, lathe train sft --help", "train on data of your own"),
+        (f"{lathe} serve", "see the curves and ask the models sums of your own in a browser"),
+        (f"{lathe} models list", "the models it made"),
+        (f"{lathe} jobs clone {jobs['sft'].id} --set max_steps=200 --start", "the same SFT, shorter"),
+        (f"{lathe} data add FILE, {lathe} train sft --help", "train on data of your own"),
     ]
     longest = max(len(command) for command, _ in ways)
     for command, purpose in ways:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TextIO
 
 from platform_core import durations
@@ -23,6 +25,12 @@ JOINERS = "\u200d\ufe0f"
 def show(text: str = "", err: bool = False) -> None:
     """Print one line at once, so that a reader behind a pipe sees it."""
     print(text, file=sys.stderr if err else sys.stdout, flush=True)
+
+
+def program() -> str:
+    """What to type for `lathe` here: the name alone where the PATH has it, else the way in which it was called."""
+    called = Path(sys.argv[0])
+    return "lathe" if called.name != "lathe" or shutil.which("lathe") else shlex.quote(str(called))
 
 
 def show_json(value: object) -> None:

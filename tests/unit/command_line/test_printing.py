@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.commands.printing import ago, cut, duration, plain, table, width
+from app.commands.printing import ago, cut, duration, plain, program, table, width
 
 HEADERS = ["ID", "NAME", "KIND", "STATE", "STEP", "VALUE"]
 ROW: list[object] = ["6afd5s81yv2x", "A job with a long name 中文名字", "pretrain", "running", "10/100", "loss 0.123"]
@@ -64,3 +66,15 @@ def test_durations(seconds: float | None, words: str) -> None:
 
 def test_ago() -> None:
     assert [ago(s) for s in (1, 200, 4000)] == ["just now", "3 min ago", "1 h ago"]
+
+
+def test_hints_name_a_command_that_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = tmp_path / "my tools" / "lathe"
+    there.parent.mkdir()
+    there.write_text("#!/bin/sh\n")
+    there.chmod(0o755)
+    monkeypatch.setattr("sys.argv", [str(there), "demo"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert program() == f"'{there}'"
+    monkeypatch.setenv("PATH", str(there.parent))
+    assert program() == "lathe"
