@@ -95,6 +95,7 @@ class Reading:
             )
         elif words[:2] == ["Installing", "collected"]:
             self.installing = True
+            self.total = len(words) - 3 + len(list(self.site.glob("*.dist-info")))
 
     def now(self) -> str:
         """What to show at this moment."""

@@ -151,20 +151,21 @@ Building wheel for antlr4-python3-runtime (pyproject.toml): started
 
 
 def test_what_pip_says_becomes_one_line(tmp_path: Path) -> None:
-    reading = pip_install.Reading(2, tmp_path)
+    package(tmp_path, "pip")
+    reading = pip_install.Reading(9, tmp_path)
     shown = []
     for line in PIP_OUTPUT.splitlines():
         reading.line(line)
         shown.append(reading.now())
     assert shown == [
-        "Fetching numpy (1 of about 2)",
-        "Downloading numpy 16.4 MB (1 of about 2)",
-        "Fetching nvidia-cublas-cu13 (2 of about 2)",
+        "Fetching numpy (1 of about 9)",
+        "Downloading numpy 16.4 MB (1 of about 9)",
+        "Fetching nvidia-cublas-cu13 (2 of about 9)",
         "Building antlr4-python3-runtime",
     ]
     reading.line("Installing collected packages: numpy, nvidia-cublas-cu13")
     package(tmp_path, "numpy")
-    assert reading.now() == "Installing 1 of about 2 packages"
+    assert reading.now() == "Installing 2 of about 3 packages"
 
 
 def test_the_large_cuda_build_is_refused_on_a_small_disk(tmp_path: Path) -> None:
