@@ -14,10 +14,11 @@ from platform_core.datasets import service as datasets
 from platform_core.datasets.check import check_dataset
 from platform_core.datasets.needs import training_rows
 from platform_core.environment.machine import memory_bytes, usable_cores
-from platform_core.environment.software import installed
 from platform_core.environments import service as environments
+from platform_core.environments.health import Health
 from platform_core.errors import Problem, Text, text
 from platform_core.jobs import store
+from platform_core.jobs.belonging import check_belonging
 from platform_core.jobs.capacity import gpus_here
 from platform_core.jobs.estimate import LENGTHS, peak_bytes
 from platform_core.jobs.messages import Finding
@@ -48,7 +49,7 @@ def check(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -> list[Fin
             findings.append(Finding("error", problem.text, problem.fields or (reference.field,)))
     return [
         *findings,
-        *_check_one_tokenizer(workspace, spec),
+        *check_belonging(workspace, algorithm, spec),
         *_check_scratch(workspace, spec),
         *_check_machine(workspace, spec),
         *_check_engine(workspace, algorithm, spec),
@@ -68,12 +69,37 @@ def _check_engine(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -> 
         return [Finding("error", sentence, ("engine",))]
     if engine == "verl" and isinstance(spec, EngineSpec):
         return verl.check(workspace, algorithm, spec)
-    if spec.environment:
-        try:
-            environments.interpreter(workspace.home, spec.environment, engine)
-        except Problem as problem:
-            return [Finding("error", problem.text, problem.fields)]
-    return []
+    try:
+        found = environments.get(workspace.home, spec.environment)
+        if not found.is_base:
+            environments.require(found, engine)
+    except Problem as problem:
+        return [Finding("error", problem.text, problem.fields)]
+    return _check_packages(spec, found.health)
+
+
+def _check_packages(spec: JobSpec, health: Health) -> list[Finding]:
+    """Whether the job's interpreter has the packages that only some settings need."""
+    found = []
+    if getattr(spec, "tuning", "") == "qlora" and not health.version("bitsandbytes"):
+        sentence = text(
+            "Quantized weights need the package bitsandbytes, which this machine's Python does not have: take LoRA, or "
+            "install it into the environment of the job."
+        )
+        found.append(Finding("error", sentence, ("tuning",)))
+    if getattr(spec, "optimizer", "") == "adamw_8bit" and not health.version("bitsandbytes"):
+        sentence = text(
+            "8-bit AdamW needs the package bitsandbytes, which this machine's Python does not have: take AdamW or "
+            "Adafactor, or install it into the environment of the job."
+        )
+        found.append(Finding("error", sentence, ("optimizer",)))
+    if str(getattr(spec, "parallel", "")).startswith("zero") and not health.version("deepspeed"):
+        sentence = text(
+            "DeepSpeed is not installed in the job's environment: take FSDP, which does the same, or install it with "
+            "`pip install deepspeed`."
+        )
+        found.append(Finding("error", sentence, ("parallel",)))
+    return found
 
 
 def _check_dataset(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, reference: Reference) -> None:
@@ -122,22 +148,6 @@ def _check_no_chats(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, r
             fields=("dataset", reference.field),
             file=named,
         )
-
-
-def _check_one_tokenizer(workspace: Workspace, spec: JobSpec) -> list[Finding]:
-    """Two models that must read and write the same tokens have vocabularies of one size, at least."""
-    fields: tuple[str, ...] = getattr(spec, "one_tokenizer", ())
-    try:
-        sizes = {vocabulary_size(model_path(workspace, str(getattr(spec, field)))) for field in fields}
-    except Problem:
-        return []  # said beside the model, or still to be made
-    if len(sizes - {None}) < 2:
-        return []
-    sentence = text(
-        "Student and teacher have different tokenizers, so that their distributions can't be compared: take a "
-        "teacher of the student's family, or distill its answers (kind “Distill answers”), which goes by text."
-    )
-    return [Finding("error", sentence, fields[::-1])]
 
 
 def _check_context(context: int | None, spec: JobSpec) -> list[Finding]:
@@ -253,10 +263,4 @@ def _check_parallel(spec: JobSpec) -> list[Finding]:
             all=gpus,
         )
         return [Finding("error", sentence, ("processes",))]
-    if spec.parallel.startswith("zero") and installed("deepspeed") is None:
-        sentence = text(
-            "DeepSpeed is not installed in the job's environment: take FSDP, which does the same, or install it with "
-            "`pip install deepspeed`."
-        )
-        return [Finding("error", sentence, ("parallel",))]
     return []

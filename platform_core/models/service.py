@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from platform_core.database.engine import reading
-from platform_core.errors import Problem
+from platform_core.errors import Problem, text
 from platform_core.files import folder_size, read_json
 from platform_core.jobs import store
 from platform_core.jobs.states import word
-from platform_core.models.adapters import base_of
+from platform_core.models.adapters import base_of, is_adapter
 from platform_core.models.kinds import is_reward_model
 from platform_core.security.paths import resolve_inside
 from platform_core.settings import allowed_roots
@@ -208,8 +208,8 @@ def check_model(workspace: Workspace, ref: str, tokenizer_only: bool = False) ->
         raise Problem(
             "The model {ref} lacks a tokenizer (tokenizer.json): copy the tokenizer's files into its folder.", ref=ref
         )
-    if not tokenizer_only and info.kind == "adapter":
-        base_of(path)
+    if not tokenizer_only and is_adapter(path):
+        _check_adapter(path, ref)
     if not tokenizer_only and info.kind == "tokenizer":
         raise Problem("{ref} is a tokenizer without a model: choose a model, or pretrain one with it.", ref=ref)
     if not tokenizer_only and info.parameters is None and any(path.glob("*.bin")):
@@ -223,6 +223,25 @@ def check_model(workspace: Workspace, ref: str, tokenizer_only: bool = False) ->
             "The model {ref} has no readable weights (*.safetensors): the folder is incomplete or damaged.", ref=ref
         )
     return info
+
+
+def _check_adapter(path: Path, ref: str) -> None:
+    """Raise Problem when an adapter's base is gone, or has layers of other widths than the adapter."""
+    layers = read_headers(base_of(path))
+    for name, tensor in read_headers(path).items():
+        layer, _, matrix = name.removeprefix("base_model.model.").rpartition(".lora_")
+        weight = layers.get(f"{layer}.weight")
+        if weight is None or matrix not in ("A.weight", "B.weight"):
+            continue
+        width = tensor["shape"][-1 if matrix == "A.weight" else 0]
+        if width not in weight["shape"]:
+            reason = text("{layer} has a width of {width}, in the base {widths}", layer=layer, width=width,
+                          widths=" × ".join(map(str, weight["shape"])))  # fmt: skip
+            raise Problem(
+                "The adapter {folder} does not fit its base model ({reason}): it was trained on another one.",
+                folder=ref,
+                reason=reason,
+            )
 
 
 def _int(value: object) -> int | None:

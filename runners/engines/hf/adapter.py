@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel, prepare_model_for_kbit_training
+from safetensors import safe_open
 from transformers import BitsAndBytesConfig
 from transformers.modeling_utils import PreTrainedModel
 
@@ -33,18 +34,35 @@ def put_on(model: PreTrainedModel, folder: Path, trainable: bool = False) -> Pef
             fields=("model",),
             folder=str(folder),
         )
+    if foreign := layers_of(folder) - {name for name, _ in model.named_modules()}:
+        raise other_base(folder, f"the base has no layer {min(foreign)}")
     config = PeftConfig.from_pretrained(str(folder))
     if config.task_type == "CAUSAL_LM" and not hasattr(model, "prepare_inputs_for_generation"):
         config.task_type = None  # put on a model that scores
     try:
         return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable, config=config)
     except (RuntimeError, ValueError) as error:
-        raise Problem(
-            "The adapter {folder} does not fit its base model ({reason}): it was trained on another one.",
-            fields=("model",),
-            folder=str(folder),
-            reason=str(error).strip().split("\n")[0][:200],
-        ) from error
+        raise other_base(folder, str(error).strip().split("\n")[0][:200]) from error
+
+
+def layers_of(folder: Path) -> set[str]:
+    """The layers of its base that an adapter adds to, by their names in the model."""
+    found = set()
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as weights:
+            names = weights.keys()
+        found |= {name.partition(".lora_A.")[0] for name in names if ".lora_A." in name}
+    return {name.removeprefix("base_model.model.").removesuffix(".base_layer") for name in found}
+
+
+def other_base(folder: Path, reason: str) -> Problem:
+    """The sentence for an adapter whose base is another model now."""
+    return Problem(
+        "The adapter {folder} does not fit its base model ({reason}): it was trained on another one.",
+        fields=("model",),
+        folder=str(folder),
+        reason=reason,
+    )
 
 
 def merged(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
