@@ -9,6 +9,7 @@ from platform_core.algorithms.registry import Algorithm, engine_of
 from platform_core.datasets import service as datasets
 from platform_core.datasets.needs import training_rows
 from platform_core.errors import Problem, text
+from platform_core.jobs.estimate import shape_of
 from platform_core.jobs.messages import Finding
 from platform_core.jobs.spec import JobSpec
 from platform_core.models.service import check_model, model_path
@@ -21,6 +22,8 @@ ROWS, LONGEST = 1000, 16
 """Rows whose prompts are looked at, and how many of the longest are tokenized."""
 SPECIAL = 4
 """Tokens that a tokenizer may put around a text."""
+BLOCK = 32
+"""Weights that bitsandbytes quantizes together at least."""
 
 
 def check_belonging(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -> list[Finding]:
@@ -30,6 +33,7 @@ def check_belonging(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) -
         *_check_critic(workspace, spec),
         *_check_reward_models(workspace, spec),
         *_check_prompts(workspace, algorithm, spec),
+        *_check_blocks(workspace, spec),
     ]
 
 
@@ -128,6 +132,24 @@ def _check_prompts(workspace: Workspace, algorithm: Algorithm, spec: JobSpec) ->
         context=most,
     )
     return [Finding("error", sentence, ("dataset",))]
+
+
+def _check_blocks(workspace: Workspace, spec: JobSpec) -> list[Finding]:
+    """Layers whose width is no multiple of a block of 4-bit weights, where something is answered or measured."""
+    without_gradients = getattr(spec, "validates", False) or hasattr(spec, "max_completion_length")
+    if getattr(spec, "tuning", "") != "qlora" or getattr(spec, "quantization", "") != "nf4" or not without_gradients:
+        return []
+    shape = shape_of(workspace, spec, "model")
+    odd = sorted(width for width in ((shape.hidden, shape.intermediate) if shape else ()) if width % BLOCK)
+    if not odd:
+        return []
+    sentence = text(
+        "Answering and measuring on 4-bit weights need layers whose width is a multiple of {block}; this model has "
+        "one of {width}: take 8 bits, or LoRA.",
+        block=BLOCK,
+        width=odd[0],
+    )
+    return [Finding("error", sentence, ("quantization", "model"))]
 
 
 @lru_cache(maxsize=64)

@@ -93,7 +93,8 @@ def _check_packages(spec: JobSpec, health: Health) -> list[Finding]:
             "Adafactor, or install it into the environment of the job."
         )
         found.append(Finding("error", sentence, ("optimizer",)))
-    if str(getattr(spec, "parallel", "")).startswith("zero") and not health.version("deepspeed"):
+    gpus = getattr(spec, "device", "cpu") != "cpu" and gpus_here()
+    if gpus and str(getattr(spec, "parallel", "")).startswith("zero") and not health.version("deepspeed"):
         sentence = text(
             "DeepSpeed is not installed in the job's environment: take FSDP, which does the same, or install it with "
             "`pip install deepspeed`."
@@ -103,8 +104,14 @@ def _check_packages(spec: JobSpec, health: Health) -> list[Finding]:
 
 
 def _check_dataset(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, reference: Reference) -> None:
-    if algorithm.dataset_format:
+    if algorithm.dataset_format is None:
+        return
+    try:
         check_dataset(workspace.home, reference.value, algorithm.dataset_format, reward_columns(workspace, spec))
+    except Problem as problem:
+        if "family" in problem.text.values and "to" not in problem.text.values:  # where a copy is offered, it is for it
+            problem.text.values["family"] = Text(algorithm.title)
+        raise
 
 
 def _check_model(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, reference: Reference) -> list[Finding]:

@@ -27,6 +27,8 @@ HEADER_LIMIT = 100 * 2**20
 LOOKED_AT = 50
 """Jobs whose checkpoints a picker offers."""
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
+GENERAL = ("TokenizersBackend", "PreTrainedTokenizerFast")
+"""Classes of tokenizers that know nothing but what the files say."""
 Kind = Literal["model", "reward_model", "adapter", "tokenizer"]
 KINDS: tuple[Kind, ...] = ("model", "reward_model", "adapter", "tokenizer")
 
@@ -208,6 +210,12 @@ def check_model(workspace: Workspace, ref: str, tokenizer_only: bool = False) ->
         raise Problem(
             "The model {ref} lacks a tokenizer (tokenizer.json): copy the tokenizer's files into its folder.", ref=ref
         )
+    if _has_no_end(path):
+        raise Problem(
+            "The tokenizer in {folder} has no end-of-text token (eos_token), so a model could never learn to stop: "
+            "set `eos_token` in its tokenizer_config.json.",
+            folder=ref,
+        )
     if not tokenizer_only and is_adapter(path):
         _check_adapter(path, ref)
     if not tokenizer_only and info.kind == "tokenizer":
@@ -223,6 +231,12 @@ def check_model(workspace: Workspace, ref: str, tokenizer_only: bool = False) ->
             "The model {ref} has no readable weights (*.safetensors): the folder is incomplete or damaged.", ref=ref
         )
     return info
+
+
+def _has_no_end(path: Path) -> bool:
+    """Whether a tokenizer's files name no end-of-text token; one with a class of its own may know it without."""
+    said = {**(read_json(path / "special_tokens_map.json") or {}), **(read_json(path / "tokenizer_config.json") or {})}
+    return said.get("tokenizer_class") in GENERAL and not said.get("eos_token")
 
 
 def _check_adapter(path: Path, ref: str) -> None:

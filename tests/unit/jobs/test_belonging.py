@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from platform_core.clock import now
 from platform_core.environments.health import ENGINES, Health
 from platform_core.environments.service import Environment, write
+from platform_core.hosts import nvml
 from platform_core.jobs import service
 from platform_core.rewards.spec import Reward
 from platform_core.rewards.store import save
@@ -38,6 +41,19 @@ def workspace(tmp_path: Path) -> Workspace:
     for name in ("mine", "alike"):
         speaks(model_folder(made.models / name, context=16), WORDS)
     return made
+
+
+@pytest.fixture
+def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    told = {"uuid": "GPU-0", "name": "NVIDIA H200", "memory_total": 141 << 30, "memory_used": 0, "processes": []}
+    (tmp_path / "nvml.json").write_text(json.dumps({"gpus": [told, told | {"uuid": "GPU-1"}]}))
+    monkeypatch.setenv("FAKE_NVML", str(tmp_path / "nvml.json"))
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "fake_nvml"))
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+    nvml._begun.clear()
+    yield
+    nvml.close()
+    sys.modules.pop("pynvml", None)
 
 
 def speaks(model: Path, words: tuple[str, ...]) -> Path:
@@ -168,11 +184,11 @@ def weights(folder: Path, shapes: dict[str, list[int]]) -> None:
     [
         ({"tuning": "qlora"}, "tuning", "bitsandbytes"),
         ({"optimizer": "adamw_8bit"}, "optimizer", "bitsandbytes"),
-        ({"parallel": "zero2", "device": "cpu"}, "parallel", "DeepSpeed"),
+        ({"parallel": "zero2"}, "parallel", "DeepSpeed"),
     ],
 )
 def test_packages_that_the_jobs_interpreter_lacks_are_named(
-    values: dict[str, Any], field: str, package: str, workspace: Workspace
+    values: dict[str, Any], field: str, package: str, workspace: Workspace, two_gpus: None
 ) -> None:
     versions = dict.fromkeys(ENGINES["hf"], "1")
     bare = Health("3.11.9", {name.lower(): version for name, version in versions.items()}, now())
@@ -182,3 +198,37 @@ def test_packages_that_the_jobs_interpreter_lacks_are_named(
     )[1]
     missing = [str(f.text) for f in found if f.fields == (field,) and f.level == "error"]
     assert any(package in sentence and "environment" in sentence for sentence in missing), missing
+
+
+def test_four_bits_need_whole_blocks_where_the_model_answers(workspace: Workspace) -> None:
+    config = json.loads((workspace.models / "mine" / "config.json").read_text())
+    asked = {"max_completion_length": 4, "tuning": "qlora"}
+    for hidden, found in ((48, True), (64, False)):
+        wide = config | {"hidden_size": hidden, "intermediate_size": 128}
+        (workspace.models / "mine" / "config.json").write_text(json.dumps(wide))
+        sentences = said(workspace, "grpo", "grpo", **asked)
+        assert (("quantization", "model") in sentences) is found
+    assert ("quantization", "model") not in said(workspace, "grpo", "grpo", **asked | {"quantization": "int8"})
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["a general class", "a class that knows it"])
+def test_a_tokenizer_without_an_end_is_named(own: bool, workspace: Workspace) -> None:
+    names = {"tokenizer_class": "GPT2Tokenizer" if own else "TokenizersBackend"}
+    (workspace.models / "mine" / "tokenizer_config.json").write_text(json.dumps(names))
+    assert (("model",) in said(workspace, "sft", "sft", max_length=16)) is not own
+    (workspace.models / "mine" / "tokenizer_config.json").write_text(json.dumps(names | {"eos_token": "two"}))
+    assert ("model",) not in said(workspace, "sft", "sft", max_length=16)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dataset", "sentence"),
+    [
+        ("ppo", "dpo", "PPO needs a prompt and an answer that can be checked. Rename its fields"),
+        ("orpo", "sft", "ORPO needs a prompt with a chosen and a rejected answer. Rename its fields"),
+        ("orpo", "kto", "DPO needs a prompt with a chosen and a rejected answer. Make a copy for DPO"),
+    ],
+)
+def test_the_sentence_about_a_format_names_the_kind(
+    kind: str, dataset: str, sentence: str, workspace: Workspace
+) -> None:
+    assert sentence in said(workspace, kind, dataset)[("dataset",)][1]
