@@ -78,7 +78,7 @@ def again(job_id: str, anyway: bool, wait: bool, as_json: bool) -> int:
 def export(job_id: str, folder: Path | None, with_data: bool, archive: bool, as_json: bool) -> None:
     """Make a folder that trains the same without the platform. [default: in the workspace's exports]
 
-    It holds train.py, its settings, requirements.txt and a README. For pretraining, SFT and GRPO.
+    It holds train.py, its settings, requirements.txt and a README. For every training on the engine hf.
     """
     made = exports.export(workspace(), job_id, folder, with_data=with_data, archive=archive)
     if as_json:

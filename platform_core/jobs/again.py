@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from platform_core.algorithms.registry import algorithm
@@ -25,10 +26,11 @@ class Differences:
     surroundings: list[Text]
 
 
-def differences(workspace: Workspace, job_id: str) -> Differences:
+def differences(workspace: Workspace, job_id: str, kept: Path | None = None) -> Differences:
     """Compare today's inputs (by their hashes), libraries and processor with those of the job's newest attempt.
 
-    Raises Problem when nothing was recorded, or when an input is gone.
+    `kept`: the folder of the job's own copy of its reward, where that one counts and not the saved one. Raises Problem
+    when nothing was recorded, or when an input is gone.
     """
     job = service.get(workspace, job_id)
     recorded = provenance(workspace, job)
@@ -36,7 +38,7 @@ def differences(workspace: Workspace, job_id: str) -> Differences:
         raise Problem("“{name}” has recorded nothing to compare with yet: let it run once, or clone it.", name=job.name)
     spec = algorithm(job.kind).spec.model_validate(job.spec)
     inputs: list[Text] = []
-    for field, path in resolved_paths(workspace, spec).items():
+    for field, path in resolved_paths(workspace, spec, kept).items():
         inputs += _changed(recorded.get("inputs", {}).get(field, {}), hashes(path), path.name)
     return Differences(inputs, [*_libraries(recorded.get("libraries", {})), *_processor(recorded.get("machine", {}))])
 

@@ -21,7 +21,7 @@ from platform_core.errors import Problem
 from platform_core.files import publish, read_json, sync_folder
 from platform_core.jobs import service
 from platform_core.jobs.again import differences
-from platform_core.jobs.folder import provenance, resolved_paths
+from platform_core.jobs.folder import kept_reward, provenance, resolved_paths
 from platform_core.jobs.inputs import HASHED, hashes
 from platform_core.jobs.source import closure, distributions
 from platform_core.jobs.spec import JobSpec
@@ -102,7 +102,7 @@ def refuse_changed_inputs(workspace: Workspace, job: Job) -> None:
     """Raise Problem when an input is no longer what the job's newest attempt was trained on."""
     if not provenance(workspace, job):
         return
-    if changes := differences(workspace, job.id).inputs:
+    if changes := differences(workspace, job.id, kept_reward(workspace, job)).inputs:
         raise Problem(
             "“{name}” can't be exported as it was trained: {changes} Put the file back, or run the job again with what "
             "is there now and export that one.",
@@ -122,7 +122,7 @@ def free_place(exports: Path, job: Job) -> Path:
 
 def _fill(workspace: Workspace, job: Job, part: Path, with_data: bool) -> None:
     spec = algorithm(job.kind).spec.model_validate(job.spec)
-    paths = resolved_paths(workspace, spec)
+    paths = resolved_paths(workspace, spec, kept_reward(workspace, job))
     inputs = {field: _input(field, path, part, with_data) for field, path in paths.items()}
     program = algorithm(job.kind).program
     files, packages = closure([f"runners.programs.{program}", f"runners.engines.{job.engine}.{job.kind}"])

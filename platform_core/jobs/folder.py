@@ -46,7 +46,7 @@ def write_run(workspace: Workspace, job: Job, number: int, threads: int) -> Path
     """Write `attempts/<number>/run.json`, all that a runner needs to know; the attempt's folder."""
     spec = algorithm(job.kind).spec.model_validate(job.spec)
     folder = workspace.job_folder(job.id) / "attempts" / str(number)
-    kept = workspace.job_folder(job.id) / "reward"
+    kept = kept_reward(workspace, job)
     paths = resolved_paths(workspace, spec, kept)
     if "reward" in paths:
         paths["reward"] = keep(paths["reward"], kept / paths["reward"].name)
@@ -61,6 +61,11 @@ def write_run(workspace: Workspace, job: Job, number: int, threads: int) -> Path
     }
     write_json(folder / "run.json", run)
     return folder
+
+
+def kept_reward(workspace: Workspace, job: Job) -> Path:
+    """The folder in which a job keeps the reward that it began with."""
+    return workspace.job_folder(job.id) / "reward"
 
 
 def log_file(workspace: Workspace, job: Job) -> Path | None:

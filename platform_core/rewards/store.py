@@ -50,25 +50,27 @@ def save(folder: Path, reward: Reward, code: str | None, cases: Sequence[Case]) 
     said = write_cases(cases)
     if len(said.encode()) > LARGEST_FILE or len((code or "").encode()) > LARGEST_CODE:
         raise Problem("This reward is too large: its code may have 256 KiB, its test cases 8 MiB.")
-    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        part.mkdir(parents=True)
-        (part / REWARD).write_text(write_reward(reward), encoding="utf-8")
-        if code:
-            (part / CODE).write_text(code, encoding="utf-8")
-        if cases:
-            (part / CASES).write_text(said, encoding="utf-8")
-        files.publish(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    texts = {REWARD: write_reward(reward), CODE: code, CASES: said if cases else None}
+    _publish(folder, {name: text.encode() for name, text in texts.items() if text})
 
 
 def keep(folder: Path, target: Path) -> Path:
     """Copy a reward to `target` unless one is there: a job goes on with the reward that it began with."""
     if not is_reward(target):
-        saved = load(folder)
-        save(target, saved.reward, saved.code, saved.cases)
+        load(folder)
+        _publish(target, {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()})
     return target
+
+
+def _publish(folder: Path, contents: dict[str, bytes]) -> None:
+    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        part.mkdir(parents=True)
+        for name, content in contents.items():
+            (part / name).write_bytes(content)
+        files.publish(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _text(file: Path, most: int) -> str | None:
