@@ -22,7 +22,7 @@ from platform_core.rewards.spec import Reward
 from platform_core.rewards.store import save
 from platform_core.workspace.service import Workspace, open_workspace
 from tests.integration.engines.jobs import TRAINING, Job, ask_at, forked, make_job, run_first
-from tests.integration.engines.test_export import run_alone
+from tests.integration.engines.test_export import curve, run_alone, told
 
 GRPO = {**TRAINING, "max_steps": 3, "batch_size": 8, "num_generations": 4, "max_completion_length": 5}
 MIXED = Reward.model_validate(
@@ -164,18 +164,20 @@ def place(tmp_path: Path, files: dict[str, Path], taught: Path) -> Workspace:
 
 
 def test_a_job_keeps_its_reward_and_an_export_carries_it(place: Workspace, tmp_path: Path) -> None:
-    values = {**GRPO, "model": "taught", "dataset": "grpo.jsonl", "reward": "mixed", "max_steps": 1}
+    values = {**GRPO, "model": "taught", "dataset": "grpo.jsonl", "reward": "mixed"}
     row = jobs.create(place, "grpo", values, name="with a reward")
     job = run_first(place, row)
     recorded = json.loads((job.folder / "attempts" / "1" / "provenance.json").read_text())["inputs"]["reward"]
     assert recorded == hashes(place.home / "rewards" / "mixed")
     assert set(recorded) == {"reward.yaml", "code.py", "cases.jsonl"}
     folder = tmp_path / "elsewhere"
-    shutil.copytree(export(place, row.id, with_data=True).folder, folder)
     shutil.rmtree(place.home / "rewards")
+    shutil.copytree(export(place, row.id, with_data=True).folder, folder)
     shutil.rmtree(place.models)
     ended = run_alone(folder)
     assert ended.returncode == 0, ended.stderr
+    for name in ("loss", "reward", "rewards/custom_python/mean"):
+        assert told(folder, name) == curve(job, name)
     (weights,) = (folder / "output").glob("*.safetensors")
     assert weights.read_bytes() == job.weights
     shutil.copytree(folder / "model", place.models / "taught")
@@ -183,3 +185,38 @@ def test_a_job_keeps_its_reward_and_an_export_carries_it(place: Workspace, tmp_p
         job.folder / "reward" / "mixed"
     )
     assert hashes(job.folder / "reward" / "mixed") == recorded
+
+
+SLOW = """
+import time
+
+ended = None
+
+
+def score(answers):
+    global ended
+    time.sleep(0.6 if ended is None else max(0.6, 1.5 * (time.monotonic() - ended)))
+    ended = time.monotonic()
+    return [float(len(answer["completion"])) for answer in answers]
+"""
+"""Takes 1.5 times as long as all else in a step, however long that is on the machine at hand."""
+
+
+@pytest.mark.slow
+def test_a_reward_that_takes_most_of_the_time_is_told_once(
+    tmp_path: Path, files: dict[str, Path], taught: Path, mixed: Path
+) -> None:
+    save(
+        mixed,
+        Reward.model_validate({"functions": [{"kind": "custom_python", "takes": "batch", "seconds": 600}]}),
+        SLOW,
+        [],
+    )
+    job = job_of(tmp_path / "job", taught, files["grpo"], mixed, max_steps=13, batch_size=4)
+    assert forked(job) == 0, job.log
+    with Reader(job.folder / "metrics.sqlite") as reader:
+        (said,) = [event for event in reader.events() if event.kind == "slow_reward"]
+        assert len(reader.points("reward")[0]) == 13
+    assert (said.level, said.step) == ("warning", 10)
+    assert "ms an answer" in said.text
+    assert "% of a step" in said.text
