@@ -3,6 +3,8 @@
 import math
 import sqlite3
 import zlib
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +15,8 @@ Values: TypeAlias = NDArray[np.float64]
 Column: TypeAlias = tuple[Steps, Values]
 
 CHUNK_STEPS = 512
+DECODED_AT_ONCE = 1024
+"""Chunks, so that a long column does not lie in memory packed and unpacked."""
 FIRST_STEP, LAST_STEP = -(2**62), 2**62
 
 
@@ -25,9 +29,17 @@ def pack(numbers: NDArray[Any]) -> bytes:
 
 def unpack(packed: bytes, kind: str) -> NDArray[Any]:
     """The numbers of `pack`; kind is "f" (float) or "i" (integer)."""
-    size = packed[0]
-    shuffled = np.frombuffer(zlib.decompress(memoryview(packed)[1:]), "u1").reshape(size, -1)
-    return np.ascontiguousarray(shuffled.T).view(f"{kind}{size}")[:, 0]
+    return unpack_all([packed], kind)[0]
+
+
+def unpack_all(packed: Sequence[bytes], kind: str) -> list[NDArray[Any]]:
+    """The numbers of several `pack`s in order, those of equal size that follow each other in one array."""
+    shuffled = [(one[0], zlib.decompress(memoryview(one)[1:])) for one in packed]
+    found = []
+    for (size, length), alike in groupby(shuffled, lambda one: (one[0], len(one[1]))):
+        numbers = np.frombuffer(b"".join(raw for _, raw in alike), "u1").reshape(-1, size, length // size)
+        found.append(np.ascontiguousarray(numbers.transpose(0, 2, 1)).reshape(-1).view(f"{kind}{size}"))
+    return found
 
 
 def empty() -> Column:
@@ -36,7 +48,9 @@ def empty() -> Column:
 
 def merge(old: Column, new: Column) -> Column:
     """Both columns in step order; where both hold a step, `new` wins. Each must be in step order without repeats."""
-    if not len(old[0]) or not len(new[0]) or new[0][0] > old[0][-1]:
+    if not len(old[0]) or not len(new[0]):
+        return old if len(old[0]) else new
+    if new[0][0] > old[0][-1]:
         return np.concatenate([old[0], new[0]]), np.concatenate([old[1], new[1]])
     # np.unique names the first of equal steps: put the new ones first.
     steps, first = np.unique(np.concatenate([new[0], old[0]]), return_index=True)
@@ -45,20 +59,45 @@ def merge(old: Column, new: Column) -> Column:
 
 def load(connection: sqlite3.Connection, key_id: int, low: int = FIRST_STEP, high: int = LAST_STEP) -> Column:
     """All sealed values of the chunks that touch low..high (both included), so also some outside of it."""
-    steps, values = [np.empty(0, "i8")], [np.empty(0, "f8")]
-    for first, last, count, packed_steps, packed_values in connection.execute(
+    cursor = connection.execute(
         "SELECT b.step0, step1, n, steps, vals FROM bucket b JOIN chunk c USING(key_id, step0)"
         " WHERE key_id=? AND b.step0<=? AND step1>=? ORDER BY b.step0",
         (key_id, high, low),
-    ):
-        if packed_steps is None:
-            steps.append(np.arange(first, last + 1, max(1, (last - first) // max(1, count - 1))))
+    )
+    steps: list[Steps] = []
+    values: list[NDArray[Any]] = []
+    while rows := cursor.fetchmany(DECODED_AT_ONCE):
+        steps += _steps(rows)
+        values += unpack_all([row[4] for row in rows], "f")
+    if not steps:
+        return empty()
+    found = np.concatenate(steps) if len(steps) > 1 else steps[0], np.concatenate(values, dtype="f8")
+    if len(found[0]) != len(found[1]):
+        raise zlib.error(f"the chunks of metric {key_id} hold {len(found[1])} values for {len(found[0])} steps")
+    return found
+
+
+def _steps(rows: Sequence[tuple[Any, ...]]) -> list[Steps]:
+    """The steps of chunks. Those of an even gap, of which nothing is packed, are one array as long as it stays."""
+    found: list[Steps] = []
+    spans: list[list[int]] = []
+    for first, last, count, packed, _ in rows:
+        if packed is not None:
+            found += [_even(span) for span in spans]
+            spans = []
+            found.append(unpack(packed, "i"))
+            continue
+        gap = max(1, (last - first) // max(1, count - 1))
+        if spans and spans[-1][2] == gap and spans[-1][1] + gap == first:
+            spans[-1][1] = last
         else:
-            steps.append(unpack(packed_steps, "i"))
-        values.append(unpack(packed_values, "f"))
-        if len(steps[-1]) != len(values[-1]):
-            raise zlib.error(f"chunk {key_id}:{first} holds {len(values[-1])} values for {len(steps[-1])} steps")
-    return np.concatenate(steps), np.concatenate(values)
+            spans.append([first, last, gap])
+    return found + [_even(span) for span in spans]
+
+
+def _even(span: Sequence[int]) -> Steps:
+    first, last, gap = span
+    return np.arange(first, last + 1, gap, dtype="i8")
 
 
 def add(connection: sqlite3.Connection, key_id: int, column: Column, small: int) -> None:

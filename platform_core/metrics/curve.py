@@ -52,12 +52,12 @@ def of_points(column: Column, origin: int, width: int) -> Summary:
         return Summary(none, nothing, nothing, nothing, none, none)
     edges = origin + width * np.arange((steps[0] - origin) // width, (steps[-1] - origin) // width + 1)
     starts = np.unique(np.searchsorted(steps, edges))
-    finite = np.isfinite(values)
-    size = np.diff(starts, append=len(steps))
-    count = size if finite.all() else np.add.reduceat(finite.astype("i8"), starts)
-    shown = values if finite.all() else np.where(finite, values, np.nan)
+    size, finite = np.diff(starts, append=len(steps)), np.isfinite(values)
+    whole = bool(finite.all())
+    count = size if whole else np.add.reduceat(finite.astype("i8"), starts)
+    shown = values if whole else np.where(finite, values, np.nan)
     with np.errstate(over="ignore"):
-        total = np.add.reduceat(np.where(finite, values, 0.0), starts)
+        total = np.add.reduceat(values if whole else np.where(finite, values, 0.0), starts)
     return Summary(
         steps[starts], np.fmin.reduceat(shown, starts), np.fmax.reduceat(shown, starts), total, count, size - count
     )

@@ -18,7 +18,7 @@ from platform_core.metrics.chunks import FIRST_STEP, Steps, Values
 
 KEPT = 256
 """Metrics of which summaries are kept, the least used forgotten first; one of a run of 1 M steps takes 110 kB."""
-COLUMNS = ("first", "last", "n", "bad", "minimum", "maximum", "total")
+COLUMNS = {"first": "i8", "last": "i8", "n": "i8", "bad": "i8", "minimum": "f8", "maximum": "f8", "total": "f8"}
 _kept: OrderedDict[tuple[str, int], "Summaries"] = OrderedDict()
 _lock = Lock()
 
@@ -81,9 +81,10 @@ def _rows(connection: sqlite3.Connection, key_id: int, since: int) -> list[tuple
 
 def _joined(kept: Summaries | None, rows: list[tuple[Any, ...]]) -> Summaries:
     """The kept rows but the last, and the rows that were read."""
-    whole = np.array([row[:4] for row in rows], "i8").reshape(-1, 4).T
-    real = np.array([row[4:] for row in rows], "f8").reshape(-1, 3).T
-    columns = dict(zip(COLUMNS, (*whole, *real), strict=True))
+    read = zip(*rows, strict=True) if rows else ((),) * len(COLUMNS)
+    columns: dict[str, Any] = {
+        name: np.array(column, kind) for (name, kind), column in zip(COLUMNS.items(), read, strict=True)
+    }
     if kept is not None:
         columns = {name: np.concatenate([getattr(kept, name)[:-1], new]) for name, new in columns.items()}
     return Summaries(**columns)
