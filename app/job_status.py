@@ -16,6 +16,7 @@ from app.state import badge, word
 from app.words import _, say
 from platform_core.clock import now
 from platform_core.errors import Text, text
+from platform_core.hosts.history import indexes
 from platform_core.jobs import ordering, supervision
 from platform_core.jobs import service as jobs
 from platform_core.jobs.cost import cost
@@ -57,7 +58,8 @@ def status(job: Job, path: Path) -> None:
         progress = live_progress(job, run)
         latest = run.latest()
         forecast = left(job, run, progress)
-    found = facts(job, progress, {name: value for name, (_step, value) in latest.items()}, forecast) + price(job)
+    found = facts(job, progress, {name: value for name, (_step, value) in latest.items()}, forecast)
+    found += gpus(job) + price(job)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="status"):
         badge(job)
         with st.grid(max(len(found), COLUMNS), min_column_width=96, gap=("xsmall", "medium"), key="facts"):
@@ -88,6 +90,15 @@ def facts(job: Job, progress: Mapping[str, Any], latest: Mapping[str, float], fo
     if used is not None:
         found.append((_("MFU"), share(used)))
     return found
+
+
+def gpus(job: Job) -> list[tuple[str, str]]:
+    """Which GPUs its newest attempt has or had; nothing for a job without."""
+    if not job.gpus or not job.attempt:
+        return []
+    tried = jobs.history(place(), job.id)[0]
+    held = indexes(place(), tried[-1].devices, tried[-1].host) if tried else ""
+    return [(_("GPU"), held)] if held else []
 
 
 def price(job: Job) -> list[tuple[str, str]]:

@@ -103,7 +103,9 @@ def wants(job: Entry) -> str:
     """What a job asks for, short: "2 cores · 1.4 GiB · 1 GPU of 20 GiB"."""
     cores = _("1 core") if job.cpu_slots == 1 else _("{n} cores", n=job.cpu_slots)
     parts = [cores, f"{job.memory_bytes / GIB:.1f} GiB"]
-    if job.gpus and job.gpu_memory_bytes:
+    if job.gpus and job.gpu_indexes:
+        parts.append(_("GPU {n}", n=", ".join(map(str, job.gpu_indexes))))
+    elif job.gpus and job.gpu_memory_bytes:
         parts.append(_("{n} GPU of {memory} GiB", n=job.gpus, memory=f"{job.gpu_memory_bytes / GIB:.0f}"))
     elif job.gpus:
         parts.append(_("{n} GPU", n=job.gpus))

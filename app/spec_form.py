@@ -53,15 +53,22 @@ class Misfit(ValueError):
 
 
 def spec_form(
-    spec_class: type[S], key: str, choices: Mapping[Pick, Sequence[Choice]], judge: Judge[S] | None = None
+    spec_class: type[S],
+    key: str,
+    choices: Mapping[Pick, Sequence[Choice]],
+    judge: Judge[S] | None = None,
+    pointless: Sequence[str] = (),
 ) -> Form[S]:
-    """Draw every setting that matters now, judge what is typed, say what is found beside each field."""
+    """Draw every setting that matters now, judge what is typed, say what is found beside each field.
+
+    `pointless`: settings that this machine has no use for; one that holds a value is drawn nevertheless.
+    """
     fields = spec_class.model_fields
     values: dict[str, Any] = {}
     slots: dict[str, Any] = {}
     prefill(spec_class, key, choices)
     known = {n: st.session_state.get(f"{key}.{n}", draft(key).get(n, default_of(f))) for n, f in fields.items()}
-    order = ordered(spec_class)
+    order = [n for n in ordered(spec_class) if n not in pointless or known[n] not in (None, "")]
 
     def group(members: list[str]) -> None:
         picks = any(setting_of(fields[n]).pick not in (None, "environment") for n in members)

@@ -19,6 +19,7 @@ from platform_core.algorithms.training import TrainingSpec
 from platform_core.errors import Problem, text
 from platform_core.ids import new_id
 from platform_core.jobs import service as jobs
+from platform_core.jobs.capacity import gpus_here
 from platform_core.jobs.document import read
 from platform_core.jobs.examine import examine
 from platform_core.jobs.messages import Finding
@@ -140,7 +141,13 @@ def form_page(chosen: Algorithm) -> None:
     with left:
         place = st.container()
         choices = choices_for(workspace(), chosen)
-        form = spec_form(chosen.spec, chosen.name, choices, lambda v: examine(workspace(), chosen.name, v))
+        form = spec_form(
+            chosen.spec,
+            chosen.name,
+            choices,
+            lambda v: examine(workspace(), chosen.name, v),
+            pointless=() if gpus_here() else ("gpu_indexes",),
+        )
     with place:
         told(chosen.name)
     with right, st.container(key="beside", gap="small"):

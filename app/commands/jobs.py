@@ -21,6 +21,7 @@ from app.commands.queue import moment
 from app.commands.reproduce import commands as reproductions
 from platform_core.alerts import service as alerts
 from platform_core.clock import now
+from platform_core.hosts import history
 from platform_core.jobs import service, supervision
 from platform_core.jobs.cost import cost
 from platform_core.jobs.organize import clean_tag
@@ -126,9 +127,11 @@ def show_(job_id: str, as_json: bool) -> None:
         why = f"  {plain(t.reason)}" if t.reason is not None else ""
         show(f"  {ago(now() - t.time):>12}  {t.to_state:<10} by {plain(t.actor)}{why}")
     for a in attempts:
+        gpus = f", GPU {plain(history.indexes(place, a.devices, a.host))}" if a.devices else ""
         end = f"exit code {a.exit_code}" if a.exit_code is not None else f"signal {a.signal}" if a.signal else ""
         cause = f" ({plain(WORDS.get(a.cause, a.cause))})" if a.cause else ""
-        show(f"  attempt {a.number}: pid {a.pid or '–'} on {plain(a.host)}  {a.outcome or ''}{cause}  {end}".rstrip())
+        where = f"pid {a.pid or '–'} on {plain(a.host)}{gpus}"
+        show(f"  attempt {a.number}: {where}  {a.outcome or ''}{cause}  {end}".rstrip())
 
 
 def _facts(place: Workspace, job: Job) -> list[str]:
@@ -137,6 +140,7 @@ def _facts(place: Workspace, job: Job) -> list[str]:
     prices, tokens = options.current(place), job.progress.get("tokens")
     spent = cost(job, job.ran_seconds, prices)
     used = utilization(job.kind, job.progress, job.latest.get("tokens_per_second"))
+    chosen = f"{', '.join(map(str, job.gpu_indexes))} (chosen)" if job.gpu_indexes else job.gpus or ""
     deleted = " (in the trash)" if job.deleted_at is not None else ""
     facts = [
         ("State", f"{paint(job.state, COLOURS.get(job.state))}{deleted}, {ago(now() - job.since)}"),
@@ -147,6 +151,7 @@ def _facts(place: Workspace, job: Job) -> list[str]:
         ("Tags", plain(", ".join(job.tags))),
         ("Note", plain(job.note or "")),
         ("Marks", ", ".join(m for m, on in (("star", job.starred), ("archived", job.archived_at is not None)) if on)),
+        ("GPUs", str(chosen)),
         ("Step", steps(job)),
         ("Time left", duration(seconds_left(job))),
         ("Time taken", duration(seconds_taken(job))),

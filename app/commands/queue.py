@@ -106,15 +106,16 @@ def _row(number: int, job: Entry, wait: Wait) -> list[object]:
 def wants(job: Entry) -> str:
     """What a job asks for in one line."""
     parts = [f"{job.cpu_slots} core{'s' if job.cpu_slots > 1 else ''}", f"{job.memory_bytes / GIB:.1f} GiB"]
-    parts += (
-        [f"{job.gpus} GPU{'s' if job.gpus > 1 else ''} of {job.gpu_memory_bytes / GIB:.1f} GiB"] if job.gpus else []
-    )
+    if job.gpu_indexes:
+        parts.append(f"GPU {'+'.join(map(str, job.gpu_indexes))} with {job.gpu_memory_bytes / GIB:.1f} GiB")
+    elif job.gpus:
+        parts.append(f"{job.gpus} GPU{'s' if job.gpus > 1 else ''} of {job.gpu_memory_bytes / GIB:.1f} GiB")
     return ", ".join(parts)
 
 
 def _as_json(seen: View) -> dict[str, Any]:
     def entry(job: Entry) -> dict[str, Any]:
-        keys = ("id", "name", "state", "owner", "cpu_slots", "memory_bytes", "gpus", "gpu_memory_bytes")
+        keys = ("id", "name", "state", "owner", "cpu_slots", "memory_bytes", "gpus", "gpu_indexes", "gpu_memory_bytes")
         return {k: getattr(job, k) for k in keys} | {"priority": priority_of(job.priority)}
 
     def waiting(job: Entry) -> dict[str, Any]:

@@ -65,13 +65,20 @@ class ParallelSpec(AdapterSpec):
 
     @model_validator(mode="after")
     def gpus_suit_processes(self) -> ParallelSpec:
-        if self.world_size > 1 and self.gpus and self.gpus != self.processes:
+        if self.world_size > 1 and self.gpu_count and self.gpu_count != self.processes:
             raise cross_field(
                 "{processes} processes need as many GPUs, not {gpus}: make both the same, or leave GPUs empty.",
                 "processes",
-                "gpus",
+                "gpu_indexes" if self.chosen_gpus else "gpus",
                 processes=self.processes,
-                gpus=self.gpus,
+                gpus=self.gpu_count,
+            )
+        if self.world_size == 1 and len(self.chosen_gpus) > 1 and getattr(self, "engine", "hf") == "hf":
+            raise cross_field(
+                "One process computes on one GPU, and {n} are chosen: choose one, or several processes.",
+                "gpu_indexes",
+                "parallel",
+                n=len(self.chosen_gpus),
             )
         return self
 

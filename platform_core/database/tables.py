@@ -55,6 +55,7 @@ jobs = Table(
     Column("memory_bytes", BigInteger, nullable=False, server_default="0"),
     Column("gpus", Integer, nullable=False, server_default="0"),
     Column("gpu_memory_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("gpu_indexes", Json),
     Column("starred", Boolean, nullable=False, server_default=false()),
     Column("archived_at", Float),
     Column("note", Text),

@@ -5,7 +5,7 @@ The newest day's file also holds the newest snapshot whole, so that a page or th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,6 +113,13 @@ def recent(workspace: Workspace, host: str = "", seconds: float = 600.0) -> tupl
         for time, value in zip(times.tolist(), values.tolist(), strict=True):
             moments.setdefault(time, {})[name] = value
     return tuple(_at(newest.snapshot, time, found) for time, found in sorted(moments.items()))
+
+
+def indexes(workspace: Workspace, uuids: Sequence[str], host: str = "") -> str:
+    """GPUs as people call them, "0, 2"; by its UUID one that the host's newest snapshot does not show."""
+    newest = latest(workspace, host) if uuids else None
+    known = {gpu.uuid: str(gpu.index) for gpu in newest.snapshot.gpus} if newest is not None else {}
+    return ", ".join(known.get(uuid, uuid) for uuid in uuids)
 
 
 def to_json(snapshot: Snapshot) -> dict[str, Any]:

@@ -232,6 +232,7 @@ def _check_machine(workspace: Workspace, spec: JobSpec) -> list[Finding]:
         if spec.gpus > there:
             sentence = text("It asks for {n} GPUs; this machine has {all}: take fewer.", n=spec.gpus, all=there)
             findings.append(Finding("error", sentence, ("gpus",)))
+    findings += _check_chosen_gpus(spec)
     free = shutil.disk_usage(workspace.home).free
     if free < LEAST_FREE:
         findings.append(
@@ -254,6 +255,23 @@ def _check_machine(workspace: Workspace, spec: JobSpec) -> list[Finding]:
             Finding("error", text("mps is Apple's GPU and this machine has none: choose auto or cpu."), ("device",))
         )
     return findings
+
+
+def _check_chosen_gpus(spec: JobSpec) -> list[Finding]:
+    there = sorted(gpu.index for gpu in gpus_here()) if spec.chosen_gpus else []
+    missing = [index for index in spec.chosen_gpus if index not in there]
+    if not missing:
+        return []
+    listed = ", ".join(map(str, missing))
+    if not there:
+        sentence = text("There is no GPU {missing}: this machine has no GPU. Leave GPU indexes empty.", missing=listed)
+    else:
+        sentence = text(
+            "There is no GPU {missing}: this machine has GPU {there}. Choose of these, or leave GPU indexes empty.",
+            missing=listed,
+            there=", ".join(map(str, there)),
+        )
+    return [Finding("error", sentence, ("gpu_indexes",))]
 
 
 def _check_parallel(spec: JobSpec) -> list[Finding]:

@@ -60,7 +60,7 @@ def asks(workspace: Workspace, chosen: Algorithm, spec: JobSpec, gpus: tuple[Gpu
     The spec itself keeps "automatic", so that a clone with another batch size is estimated anew.
     """
     on_gpus = bool(gpus) and getattr(spec, "device", "cpu") in GPU_DEVICES
-    wanted = spec.gpus if spec.gpus is not None else getattr(spec, "world_size", 1) if on_gpus else 0
+    wanted = spec.gpu_count if spec.gpu_count is not None else getattr(spec, "world_size", 1) if on_gpus else 0
     if getattr(spec, "ray_address", None):
         wanted = 0  # the cluster's own
     peak = peak_bytes(workspace, chosen, spec) * SPARE
@@ -73,6 +73,7 @@ def asks(workspace: Workspace, chosen: Algorithm, spec: JobSpec, gpus: tuple[Gpu
     return {
         "memory_bytes": int(memory if spec.memory_gib is None else spec.memory_gib * GIB),
         "gpus": wanted,
+        "gpu_indexes": list(spec.chosen_gpus) or None,
         "gpu_memory_bytes": on_gpu if spec.gpu_memory_gib is None or not wanted else int(spec.gpu_memory_gib * GIB),
         "time_limit": None if spec.time_limit_hours is None else spec.time_limit_hours * 3600,
         "retries": spec.retries,

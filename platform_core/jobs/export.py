@@ -35,8 +35,8 @@ PROGRAM = ROOT / "runners" / "exported" / "train.py"
 ENGINE = "hf"
 UNNAMED = ("accelerate", "bitsandbytes", "jinja2")
 """Packages that the engine needs without importing them."""
-QUEUE = ("environment", "cpu_slots", "memory_gib", "gpus", "gpu_memory_gib", "time_limit_hours", "retries",
-         "retry_wait_seconds")  # fmt: skip
+QUEUE = ("environment", "cpu_slots", "memory_gib", "gpus", "gpu_indexes", "gpu_memory_gib", "time_limit_hours",
+         "retries", "retry_wait_seconds")  # fmt: skip
 LONGEST_NAME = 60
 
 

@@ -20,7 +20,8 @@ from platform_core.jobs.states import ACTIVE, State
 LIGHT = (
     jobs.c.id, jobs.c.name, jobs.c.kind, jobs.c.state, jobs.c.since, jobs.c.owner, jobs.c.priority, jobs.c.position,
     jobs.c.queued_at, jobs.c.not_before, jobs.c.cpu_slots, jobs.c.memory_bytes, jobs.c.gpus, jobs.c.gpu_memory_bytes,
-    jobs.c.time_limit, jobs.c.retried, jobs.c.attempt, jobs.c.started_at, jobs.c.created_at, jobs.c.reason,
+    jobs.c.gpu_indexes, jobs.c.time_limit, jobs.c.retried, jobs.c.attempt, jobs.c.started_at, jobs.c.created_at,
+    jobs.c.reason,
 )  # fmt: skip
 
 
@@ -47,6 +48,7 @@ class Entry:
     attempt: int
     started_at: float | None
     reason: Text | None
+    gpu_indexes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,6 @@ def _values(row: Any) -> dict[str, Any]:
         "queued_at": row.created_at if row.queued_at is None else row.queued_at,
         "not_before": row.not_before, "cpu_slots": row.cpu_slots, "memory_bytes": row.memory_bytes, "gpus": row.gpus,
         "gpu_memory_bytes": row.gpu_memory_bytes, "time_limit": row.time_limit, "retried": row.retried,
-        "attempt": row.attempt, "started_at": row.started_at,
+        "attempt": row.attempt, "started_at": row.started_at, "gpu_indexes": tuple(row.gpu_indexes or ()),
         "reason": None if row.reason is None else Text.from_json(row.reason),
     }  # fmt: skip

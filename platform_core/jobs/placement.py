@@ -33,6 +33,8 @@ class Asks(Protocol):
     def gpus(self) -> int: ...
     @property
     def gpu_memory_bytes(self) -> int: ...
+    @property
+    def gpu_indexes(self) -> Sequence[int]: ...
 
 
 class Holds(Asks, Protocol):
@@ -76,14 +78,14 @@ class Lack:
 def place(
     job: Asks, snapshot: Snapshot | None, taken: Mapping[str, str], reserved: Mapping[str, str]
 ) -> tuple[str, ...] | Lack:
-    """The GPUs (UUIDs) that a job gets, or what it misses.
+    """The GPUs (UUIDs) that a job gets, or what it misses. One that chose GPUs by their indexes gets these or waits.
 
     `taken`: GPU → name of our job that has it; `reserved`: GPU → for whom. Of those with enough free memory, those
     without other people's processes go first, then the smallest, then the idlest, so that big ones stay free.
     """
     if job.gpus == 0:
         return ()
-    gpus = snapshot.gpus if snapshot is not None else ()
+    gpus = chosen(job, snapshot.gpus if snapshot is not None else ())
     if len(gpus) < job.gpus:
         return Lack("gpus", False, _too_few(job, snapshot))
     need = job.gpu_memory_bytes
@@ -95,6 +97,11 @@ def place(
         g for g in gpus if g.uuid in taken and g.uuid not in reserved and g.memory_total - _foreign_bytes(g) >= need
     ]
     return Lack("gpus", len(usable) + len(ours) >= job.gpus, _gpus_missing(job, gpus, taken, reserved, need))
+
+
+def chosen(job: Asks, gpus: Sequence[Gpu]) -> Sequence[Gpu]:
+    """Those of a host's GPUs that a job may get."""
+    return [gpu for gpu in gpus if gpu.index in job.gpu_indexes] if job.gpu_indexes else gpus
 
 
 def at_least(need: int, gpu: Gpu) -> int:
@@ -163,7 +170,7 @@ class Room:
         self.memory = 0 if lack.what == "memory" else max(0, self.memory - job.memory_bytes)
         self.available = 0 if lack.what == "memory" else max(0, self.available - job.memory_bytes)
         if job.gpus:
-            self.kept |= {g.uuid for g in self.capacity.gpus}
+            self.kept |= {g.uuid for g in chosen(job, self.capacity.gpus)}
 
     def copy(self) -> Room:
         return replace(self, taken=dict(self.taken), holders=list(self.holders), kept=set(self.kept))
@@ -229,6 +236,12 @@ def _too_few(job: Asks, snapshot: Snapshot | None) -> Text:
             n=job.gpus,
             trouble=snapshot.trouble.rstrip("."),
         )
+    if snapshot is not None and job.gpu_indexes:
+        there = {gpu.index for gpu in snapshot.gpus}
+        return text(
+            "It asks for GPU {missing}, which this host does not have: clone it with another.",
+            missing=_numbers([index for index in job.gpu_indexes if index not in there]),
+        )
     return text(
         "It asks for {n} GPUs; this host has {all}: clone it with fewer.",
         n=job.gpus,
@@ -250,6 +263,13 @@ def _gpus_missing(
     free = len(gpus) - len(found)
     # what others hold is told first: nobody sees it elsewhere
     found.sort(key=lambda t: t.template.startswith("GPU {index} is taken"))
+    if job.gpu_indexes:
+        return text(
+            "Waits for GPU {chosen} with {need:.1f} GiB free, as it asks for. {obstacles}.",
+            chosen=_numbers(job.gpu_indexes),
+            need=max(at_least(need, gpu) for gpu in gpus) / GIB,
+            obstacles=_listed(found),
+        )
     return text(
         "Waits for GPUs: it needs {n} with {need:.1f} GiB free each, {free} of {all} are free. {obstacles}.",
         n=job.gpus,
@@ -258,6 +278,10 @@ def _gpus_missing(
         all=len(gpus),
         obstacles=_listed(found),
     )
+
+
+def _numbers(indexes: Sequence[int]) -> str:
+    return ", ".join(map(str, indexes))
 
 
 def _held(gpu: Gpu) -> Text:

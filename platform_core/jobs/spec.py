@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 Pick = Literal["model", "tokenizer", "dataset", "reward", "environment"]
+ON_GPUS = {"device": ("auto", "cuda", None), "ray_address": ("", None)}
+"""Where a job may get GPUs of this host: it does not ask for another device, and no Ray cluster has its own."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,16 @@ class JobSpec(BaseModel):
         ge=0,
         le=1024,
     )
+    gpu_indexes: str | None = setting(
+        None,
+        title="GPU indexes",
+        help="Particular GPUs, as `lathe devices list` numbers them: `0` or `0,2`. The job waits until just these are "
+        "free. Empty: the queue chooses.",
+        group="Queue",
+        advanced=True,
+        max_length=200,
+        shown_if=ON_GPUS,
+    )
     gpu_memory_gib: float | None = setting(
         None,
         title="Memory of each GPU",
@@ -161,6 +174,45 @@ class JobSpec(BaseModel):
     def total_steps(self, rows: int | None = None) -> int | None:
         """Steps that the job will take, as far as the settings (and the rows of its dataset) tell."""
         return None
+
+    @property
+    def chosen_gpus(self) -> tuple[int, ...]:
+        """The indexes of the GPUs that it shall get, in order; empty when the queue chooses."""
+        if not self.gpu_indexes or not is_shown(setting_of(type(self).model_fields["gpu_indexes"]), dict(self)):
+            return ()
+        return tuple(int(index) for index in self.gpu_indexes.split(","))
+
+    @property
+    def gpu_count(self) -> int | None:
+        """GPUs that it asks for; None when that is left open."""
+        return len(self.chosen_gpus) or self.gpus
+
+    @field_validator("gpu_indexes", mode="before")
+    @classmethod
+    def indexes_are_numbers(cls, value: object) -> object:
+        if value is None or value == "":
+            return None
+        given = str(value).split(",")
+        if isinstance(value, bool) or not all(re.fullmatch(r"\s*\d{1,4}\s*", one) for one in given):
+            raise cross_field(
+                "GPU indexes are whole numbers with commas between them, such as 0,2; “{value}” is none.",
+                "gpu_indexes",
+                value=str(value)[:60],
+            )
+        return ",".join(map(str, sorted({int(one) for one in given})))
+
+    @model_validator(mode="after")
+    def chosen_gpus_are_as_many_as_asked_for(self) -> JobSpec:
+        chosen = len(self.chosen_gpus)
+        if chosen and self.gpus is not None and self.gpus != chosen:
+            raise cross_field(
+                "{n} GPU indexes are given and {gpus} GPUs asked for: make both the same, or leave GPUs empty.",
+                "gpu_indexes",
+                "gpus",
+                n=chosen,
+                gpus=self.gpus,
+            )
+        return self
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ class Job:
     memory_bytes: int = 0
     gpus: int = 0
     gpu_memory_bytes: int = 0
+    gpu_indexes: list[int] = field(default_factory=list)
     starred: bool = False
     archived_at: float | None = None
     note: str | None = None
@@ -286,7 +287,7 @@ def _job(row: Row[Any]) -> Job:
     values = dict(row._mapping)
     for name in ("progress", "latest", "result"):
         values[name] = values[name] or {}
-    lists = {name: values[name] or [] for name in ("sparkline", "tags")}
+    lists = {name: values[name] or [] for name in ("sparkline", "tags", "gpu_indexes")}
     return Job(**{**values, **lists, "reason": _text(values["reason"])})
 
 

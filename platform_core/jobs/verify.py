@@ -64,7 +64,7 @@ def same_place(spec: JobSpec) -> dict[str, Any]:
     """The settings that decide where a job runs; two runs are alike only with the same cores and GPUs."""
     return {
         name: getattr(spec, name)
-        for name in ("cpu_slots", "memory_gib", "gpus", "gpu_memory_gib", "seed", "environment")
+        for name in ("cpu_slots", "memory_gib", "gpus", "gpu_indexes", "gpu_memory_gib", "seed", "environment")
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from platform_core.durations import coarse, exact
 from platform_core.errors import Text, text
 from platform_core.jobs.line import Entry, Line, Needed, Runs
-from platform_core.jobs.placement import Capacity, at_least
+from platform_core.jobs.placement import Capacity, at_least, chosen
 from platform_core.jobs.plan import Plan
 from platform_core.jobs.states import word
 
@@ -63,6 +63,7 @@ def waits(line: Line, capacity: Capacity, plan: Plan) -> dict[str, Wait]:
             reasons[job.id] = text("Starts within a moment.")
         elif job.id in plan.lacks:
             reasons[job.id] = plan.lacks[job.id].reason
+            earliest[job.id] = _chosen_free(job, line, capacity, ends, later)
         else:
             reasons[job.id] = text("Waits for its turn.")
     outside = {job_id for job_id, lack in plan.lacks.items() if not lack.ours}
@@ -95,6 +96,15 @@ def seconds_left(job: Runs, at: float) -> tuple[float, float]:
         guesses.append((told - job.started_at) / step * max(0, total - step))
     low, high = (max(0.0, guess - passed) for guess in (min(guesses), max(guesses)))
     return min(low * (1 - SLACK), most), min(high * (1 + SLACK), most)
+
+
+def _chosen_free(
+    job: Entry, line: Line, capacity: Capacity, ends: dict[str, tuple[float, float]], later: float
+) -> tuple[float, float]:
+    """When the GPUs that a job chose have been given back by all of our jobs that hold one of them."""
+    wanted = {gpu.uuid for gpu in chosen(job, capacity.gpus)} if job.gpu_indexes else set()
+    held = [ends[other.id] for other in line.running if wanted & set(other.devices)]
+    return max([later, *(low for low, _ in held)]), max([later, *(high for _, high in held)])
 
 
 def _needs(needs: tuple[Needed, ...]) -> Text:
@@ -156,11 +166,12 @@ def _simulate(
 
 
 def _no_use(job: Entry, capacity: Capacity, taken: set[str]) -> int:
-    """How many GPUs that no job of ours has are of no use to a job: reserved, or too full by others."""
+    """How many GPUs that no job of ours has are of no use to a job: not chosen, reserved, too full by others."""
     if not job.gpus:
         return 0
+    may = chosen(job, capacity.gpus)
     return sum(
-        gpu.uuid in capacity.reserved or gpu.memory_free < at_least(job.gpu_memory_bytes, gpu)
+        gpu not in may or gpu.uuid in capacity.reserved or gpu.memory_free < at_least(job.gpu_memory_bytes, gpu)
         for gpu in capacity.gpus
         if gpu.uuid not in taken
     )

@@ -71,12 +71,12 @@ def device_of(spec: EngineSpec) -> str:
     if spec.device in ("cuda", "cpu"):
         return spec.device
     has_cluster = isinstance(spec, VerlRolloutSpec) and bool(spec.ray_address)
-    return "cuda" if gpus_here() or spec.gpus or has_cluster else "cpu"
+    return "cuda" if gpus_here() or spec.gpu_count or has_cluster else "cpu"
 
 
 def gpus_of(spec: EngineSpec) -> int:
     """GPUs on each node."""
-    return spec.gpus or 1
+    return spec.gpu_count or 1
 
 
 def _model(workspace: Workspace, named: str) -> Path:

@@ -21,6 +21,7 @@ FIELDS: dict[str, Use] = {
     "cpu_slots": "platform",
     "memory_gib": "platform",
     "gpus": "platform",
+    "gpu_indexes": "platform",
     "gpu_memory_gib": "platform",
     "time_limit_hours": "platform",
     "retries": "platform",

@@ -9,7 +9,9 @@ from threading import Event
 
 import pytest
 
+from app.cli import main
 from platform_core.clock import monotonic
+from platform_core.errors import Problem
 from platform_core.hosts import service as hosts
 from platform_core.hosts.place import this_host
 from platform_core.jobs import ordering, service
@@ -148,6 +150,34 @@ def test_a_gpu_that_is_taken_between_choice_and_start_puts_the_job_back(
     while stage.state(job) != "completed" and monotonic() < deadline + 40:
         Event().wait(min(supervisor.turn(), 0.05))
     assert [a.outcome for a in service.history(stage.workspace, job.id)[0]] == ["waited", "completed"]
+
+
+def test_chosen_gpus_are_waited_for_and_no_others_are_taken(
+    stage: Stage,
+    tell_nvml: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """On a host with eight: by UUID, in the order of the indexes; a reserved one is waited for as well."""
+    free = {"name": "H100", "memory_total": 80 * GIB, "memory_used": 0, "utilization": 0, "processes": []}
+    tell_nvml(driver="570", cuda=12080, gpus=[{**free, "uuid": f"GPU-{index:08x}"} for index in range(8)])
+    with pytest.raises(Problem, match="There is no GPU 8: this machine has GPU 0, 1, 2, 3, 4, 5, 6, 7"):
+        stage.create(gpu_indexes="8")
+    stage.start_supervisor()
+    first = stage.create("first", gpu_indexes="6,3", gpu_memory_gib=20, **LONG)
+    assert seen_by(stage, first) == "GPU-00000003,GPU-00000006"
+    waits = stage.create("waits", gpu_indexes="1,6", gpu_memory_gib=20, steps=1)
+    stage.until(lambda: why(stage, waits))
+    assert why(stage, waits) == "Waits for GPU 1, 6 with 20.0 GiB free, as it asks for. GPU 6 is taken by “first”."
+    hosts.reserve(stage.workspace, "GPU-00000001", "eve")
+    service.stop(stage.workspace, first.id)
+    stage.until(lambda: why(stage, waits).endswith("free, as it asks for. GPU 1 is reserved by eve."))
+    hosts.release(stage.workspace, "GPU-00000001", "eve")
+    assert stage.wait_for(waits).state == "completed"
+    assert service.history(stage.workspace, waits.id)[0][0].devices == ["GPU-00000001", "GPU-00000006"]
+    monkeypatch.setenv("PLATFORM_HOME", str(stage.home))
+    assert main(["jobs", "show", waits.id]) == 0
+    assert ", GPU 1, 6  completed" in capsys.readouterr().out
 
 
 def _me() -> str:

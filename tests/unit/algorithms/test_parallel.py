@@ -9,6 +9,7 @@ import yaml
 
 from platform_core.algorithms.parallel import accelerate_config, environment
 from platform_core.algorithms.sft import SFTSpec
+from platform_core.jobs.messages import validate
 
 
 def spec(**values: object) -> SFTSpec:
@@ -41,6 +42,31 @@ def test_the_environment_is_what_accelerate_launch_sets(values: dict[str, object
     theirs = launch.prepare_deepspeed_cmd_env(args)[1] if deepspeed else launch.prepare_multi_gpu_env(args)
     ours = environment(config)
     assert {name: theirs.get(name) for name in ours} == ours
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"gpu_indexes": "0,x"}, "whole numbers with commas"),
+        ({"gpu_indexes": "-1"}, "whole numbers with commas"),
+        ({"gpu_indexes": "0,1"}, "One process computes on one GPU, and 2 are chosen"),
+        ({"gpu_indexes": "0", "gpus": 2}, "1 GPU indexes are given and 2 GPUs asked for"),
+        ({"gpu_indexes": "0,1,2", "parallel": "ddp", "processes": 2}, "2 processes need as many GPUs, not 3"),
+    ],
+)
+def test_chosen_gpus_must_suit_the_rest(values: dict[str, object], sentence: str) -> None:
+    found, told = validate(SFTSpec, {"model": "m", "dataset": "d", **values})
+    assert found is None
+    assert sentence in str(told[0].text)
+    assert "gpu_indexes" in told[0].fields
+
+
+def test_chosen_gpus_count_where_the_job_may_compute_on_them() -> None:
+    made = spec(gpu_indexes=" 2, 0", parallel="ddp", processes=2)
+    assert (made.gpu_indexes, made.chosen_gpus, made.gpu_count) == ("0,2", (0, 2), 2)
+    assert spec(gpu_indexes=1).chosen_gpus == (1,)
+    assert spec(gpu_indexes="0", device="cpu").chosen_gpus == ()
+    assert spec(gpu_indexes="").gpu_count is None
 
 
 def test_one_process_needs_no_set_up() -> None:

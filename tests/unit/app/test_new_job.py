@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,11 +15,13 @@ from streamlit.testing.v1 import AppTest
 from app.cli import main
 from platform_core.algorithms import registry
 from platform_core.algorithms.sft import SFTSpec
+from platform_core.hosts import nvml
 from platform_core.jobs import service as jobs
 from platform_core.jobs.spec import setting
 from platform_core.workspace.service import Workspace
 
 Open = Callable[..., AppTest]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def said(at: AppTest) -> str:
@@ -27,6 +31,32 @@ def said(at: AppTest) -> str:
 
 def unescaped(at: AppTest) -> str:
     return said(at).replace("\\", "")
+
+
+def test_particular_gpus_can_be_chosen_where_there_are_any(
+    opened: Open, sums: str, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = opened("new_job", kind="sft")
+    assert not at.exception
+    assert "sft.gpu_indexes" not in {w.key for w in at.text_input}
+    card = {"name": "H100", "memory_total": 80 * 2**30, "memory_used": 0, "utilization": 0, "processes": []}
+    told = tmp_path / "nvml.json"
+    told.write_text(json.dumps({"gpus": [{**card, "uuid": f"GPU-{n}"} for n in range(2)]}))
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "fake_nvml"))
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+    monkeypatch.setenv("FAKE_NVML", str(told))
+    nvml.close()
+    try:
+        at = opened("new_job", kind="sft")
+        at.text_input(key="sft.gpu_indexes").set_value("3").run()
+        assert "There is no GPU 3: this machine has GPU 0, 1." in unescaped(at)
+        at.text_input(key="sft.gpu_indexes").set_value("1").run()
+        assert "There is no GPU" not in unescaped(at)
+        at.selectbox(key="sft.device").set_value("cpu").run()
+        assert "sft.gpu_indexes" not in {w.key for w in at.text_input}
+    finally:
+        nvml.close()
+        sys.modules.pop("pynvml", None)
 
 
 def test_every_kind_has_a_card_and_a_form(opened: Open, workspace: Workspace) -> None:

@@ -15,6 +15,7 @@ class Ask:
     name: str = "mine"
     gpus: int = 0
     gpu_memory_bytes: int = 20 * GIB
+    gpu_indexes: tuple[int, ...] = ()
     cpu_slots: int = 1
     memory_bytes: int = GIB
     id: str = "1"
@@ -84,6 +85,35 @@ def test_more_gpus_than_there_are_and_gpus_that_can_not_be_read() -> None:
     lack = place(Ask(gpus=1), Snapshot("h", 0.0, trouble="Driver/library version mismatch"), {}, {})
     assert isinstance(lack, Lack)
     assert "can't be read now: Driver/library version mismatch." in str(lack.reason)
+
+
+def test_chosen_gpus_are_given_and_no_others() -> None:
+    assert place(Ask(gpus=2, gpu_indexes=(2, 5)), host(), {}, {}) == ("GPU-2", "GPU-5")
+    lack = place(Ask(gpus=2, gpu_indexes=(2, 5)), host(), {"GPU-5": "big"}, {})
+    assert isinstance(lack, Lack)
+    assert lack.ours
+    assert str(lack.reason) == ("Waits for GPU 2, 5 with 20.0 GiB free, as it asks for. GPU 5 is taken by “big”.")
+    lack = place(Ask(gpus=1, gpu_indexes=(2,)), host(), {}, {"GPU-2": "eve"})
+    assert isinstance(lack, Lack)
+    assert not lack.ours
+    assert "GPU 2 is reserved by eve" in str(lack.reason)
+    lack = place(Ask(gpus=1, gpu_indexes=(2,)), host(g2=gpu(2, foreign(70))), {}, {})
+    assert isinstance(lack, Lack)
+    assert not lack.ours
+    assert "GPU 2 has 10.0 GiB free: python (mallory, pid 77) holds 70.0 GiB" in str(lack.reason)
+    lack = place(Ask(gpus=2, gpu_indexes=(1, 9)), host(), {}, {})
+    assert isinstance(lack, Lack)
+    assert str(lack.reason) == "It asks for GPU 9, which this host does not have: clone it with another."
+
+
+def test_a_job_that_waits_for_a_chosen_gpu_keeps_that_one_only() -> None:
+    free = room(Capacity(8, snapshot=host()), [Ask("big", id="b", gpus=1, devices=("GPU-1",))])
+    waits = Ask("waits", gpus=2, gpu_indexes=(0, 1))
+    lack = free.lack(waits)
+    assert isinstance(lack, Lack)
+    free.keep(waits, lack)
+    assert free.lack(Ask(gpus=1)) == ("GPU-2",)
+    assert isinstance(free.lack(Ask(gpus=1, gpu_indexes=(0,))), Lack)
 
 
 def test_a_need_that_is_not_known_still_wants_some_free_memory() -> None:
