@@ -89,8 +89,7 @@ def programs() -> list[Check]:
     """Programs outside Python: nothing of them is needed to train on this machine."""
     return [
         _program("Chromium", text("browser tests"), "chromium", "chromium", "chromium-browser", "google-chrome"),
-        _program("OpenSSH", text("jobs on other machines"), "openssh-client", "ssh"),
-        _program("Bubblewrap", text("a sandbox for code of yours (rewards, metrics)"), "bubblewrap", "bwrap"),
+        _program("Bubblewrap", text("a sandbox for code of yours in rewards"), "bubblewrap", "bwrap"),
     ]
 
 
