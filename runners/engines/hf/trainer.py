@@ -46,8 +46,14 @@ def pick_device(device: str = "auto") -> str:
 
 
 def training_arguments(run: Run, spec: TrainingSpec) -> dict[str, Any]:
-    """The arguments that all TRL trainers share, from the spec."""
+    """The arguments that all TRL trainers share, from the spec; raises Problem for a device that is not there, or that
+    can't do what the spec asks."""
     cpu = pick_device(spec.device) == "cpu"
+    if cpu and spec.world_size > 1 and spec.parallel != "ddp":  # accelerate would take DDP without a word
+        raise Problem(
+            "FSDP and DeepSpeed need GPUs, and the job would run on the CPU: take DDP or one process.",
+            fields=("parallel",),
+        )
     return {
         "output_dir": str(run.checkpoints / checkpoint.SAVING),
         "max_steps": spec.max_steps or -1,
@@ -118,6 +124,8 @@ def run_training(trainer: Trainer, run: Run, report: Report) -> dict[str, object
     assert isinstance(run.spec, TrainingSpec)
     for callback in (reporting, Finite(trainer), validation.EarlyStopping(run.spec, report, saving.stopping), saving):
         trainer.add_callback(callback)
+    if trainer.args.device.type == "cpu":  # with the number of the process torch would load no optimizer to it
+        trainer.args._setup_devices = torch.device("cpu")
     adapter.keep_float32(trainer.model)
     optimization.set_up(trainer, run.spec)
     if hasattr(trainer, "_total_train_tokens"):

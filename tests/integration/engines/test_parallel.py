@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from platform_core.algorithms.training import TrainingSpec
+from platform_core.errors import Problem
 from platform_core.metrics.reader import Reader
+from runners.engines.hf.trainer import training_arguments
+from runners.job import load_run
 from tests.integration.engines.jobs import TRAINING, Job, forked, make_job
 
 SFT = {**TRAINING, "max_steps": 12, "batch_size": 4, "max_length": 32}
@@ -26,6 +31,12 @@ def started(job: Job) -> subprocess.Popen[bytes]:
         )
 
 
+def pause_at(job: Job, step: int | None) -> None:
+    """Let the job pause by itself after a step, or not."""
+    run = job.folder / "attempts" / "1" / "run.json"
+    run.write_text(json.dumps(json.loads(run.read_text()) | {"pause_at": step}))
+
+
 def curve(job: Job, name: str) -> list[float]:
     with Reader(job.folder / "metrics.sqlite") as run:
         return [float(value) for value in run.points(name)[1]]
@@ -36,9 +47,28 @@ def reached(job: Job, step: int) -> bool:
         return max((at for at, _ in run.latest().values()), default=0) >= step
 
 
+def running(job: Job, step: int) -> subprocess.Popen[bytes]:
+    """The job's process once it has reported a step, or has ended."""
+    process = started(job)
+    while process.poll() is None and not ((job.folder / "metrics.sqlite").exists() and reached(job, step)):
+        time.sleep(0.05)
+    return process
+
+
 def ranks_of(process: subprocess.Popen[bytes]) -> list[int]:
     found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False)
     return [int(pid) for pid in found.stdout.split()]
+
+
+@pytest.mark.parametrize("parallel", ["fsdp", "zero2", "zero3"])
+def test_what_would_become_ddp_on_a_cpu_without_a_word_is_refused(parallel: str, tmp_path: Path) -> None:
+    spec = SFT | {"parallel": parallel, "processes": 2, "device": "cpu"}
+    run = load_run(make_job(tmp_path / "job", "sft", spec, model=tmp_path, dataset=tmp_path).folder)
+    assert isinstance(run.spec, TrainingSpec)
+    with pytest.raises(Problem, match="need GPUs"):
+        training_arguments(run, run.spec)
+    alone = run.spec.model_copy(update={"parallel": "ddp"})
+    assert training_arguments(run, alone)["use_cpu"]
 
 
 @pytest.mark.slow
@@ -54,12 +84,11 @@ def test_two_processes_train_as_one_with_twice_the_batch_and_pause_exactly(
     assert curve(both, "num_tokens") == curve(alone, "num_tokens")
     assert both.metrics["steps"] == 12
     paused = make_job(tmp_path / "paused", "sft", SFT | TWO, **inputs)
-    process = started(paused)
-    while process.poll() is None and not (paused.folder / "metrics.sqlite").exists():
-        time.sleep(0.05)
-    process.send_signal(signal.SIGUSR1)
-    assert process.wait() == 0, paused.log
-    assert paused.result["status"] == "paused"
+    pause_at(paused, 5)
+    assert started(paused).wait() == 0, paused.log
+    assert (paused.result["status"], paused.result["step"]) == ("paused", 5)
+    assert (paused.folder / "checkpoints" / "step-5" / "complete.json").is_file()
+    pause_at(paused, None)
     assert started(paused).wait() == 0, paused.log
     assert paused.weights == both.weights
     assert curve(paused, "loss") == curve(both, "loss")
@@ -75,11 +104,11 @@ def test_grpo_in_two_processes_and_one_that_dies_ends_both(
     assert started(job).wait() == 0, job.log
     assert len(curve(job, "reward")) == 2
     dying = make_job(tmp_path / "dying", "grpo", GRPO | TWO | {"max_steps": 10_000}, **inputs)
-    process = started(dying)
-    while process.poll() is None and not (dying.folder / "metrics.sqlite").exists():
-        time.sleep(0.05)
-    while process.poll() is None and not reached(dying, 1):
-        time.sleep(0.05)
+    process = running(dying, 1)
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait() == 0, dying.log
+    assert dying.result["status"] == "paused"
+    process = running(dying, int(str(dying.result["step"])) + 1)
     ranks = ranks_of(process)
     assert len(ranks) == 2, dying.log
     os.kill(ranks[1], signal.SIGKILL)
