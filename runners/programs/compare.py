@@ -36,10 +36,7 @@ def compare(one: Path, two: Path, step: int) -> Comparison:
     points, difference = compare_reports(one / "metrics.sqlite", two / "metrics.sqlite")
     folders = [left(folder, step) for folder in (one, two)]
     tensors, other = compare_tensors(*folders)
-    sums = [sums_of(folder) for folder in folders]
-    if sums[0] != sums[1]:
-        other = other or f"{SUMS}: {sums[0]} and {sums[1]}"
-    return Comparison(points, tensors, difference or other)
+    return Comparison(points, tensors, difference or other or compare_sums(*folders))
 
 
 def left(folder: Path, step: int) -> Path:
@@ -132,9 +129,18 @@ def apart(one: Any, two: Any) -> str:
     return f"{str(one)[:60]} and {str(two)[:60]}"
 
 
-def sums_of(folder: Path) -> dict[str, object] | None:
-    """The sums since the last log, without those that a clock decides."""
-    sums = read_json(folder / SUMS)
+def compare_sums(one: Path, two: Path) -> str:
+    """The first difference among the sums since the last log, of each process that trained."""
+    for name in sorted({path.name for folder in (one, two) for path in folder.glob(f"*{SUMS}")}):
+        sums = [sums_in(folder / name) for folder in (one, two)]
+        if sums[0] != sums[1]:
+            return f"{name}: {sums[0]} and {sums[1]}"
+    return ""
+
+
+def sums_in(file: Path) -> dict[str, object] | None:
+    """The sums in a file, without those that a clock decides."""
+    sums = read_json(file)
     metrics = (sums or {}).get("metrics")
     if isinstance(metrics, dict):
         sums = {**(sums or {}), "metrics": {name: values for name, values in metrics.items() if name not in CLOCKED}}

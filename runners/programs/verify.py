@@ -27,6 +27,7 @@ STRAIGHT, PAUSED = "straight", "paused"
 POLL_SECONDS = 0.2
 PATIENCE = 30.0
 NO_CHECKPOINTS = {"save_every": None, "save_every_minutes": None, "keep_best": None, "keep_checkpoints": 1}
+NO_CHECKPOINTS |= {"final_model": "last"}  # the best of them is another model
 
 
 def work(run: Run, report: Report) -> dict[str, object]:

@@ -14,8 +14,13 @@ from runners.programs.compare import compare
 from tests.integration.engines.jobs import TRAINING, Job, forked, make_job
 
 SFT = {**TRAINING, "max_steps": 12, "batch_size": 8, "max_length": 32, "logging_steps": 2}
+BEST = {"validation_share": 0.2, "eval_every": 2, "save_every": 2, "keep_best": "eval_loss", "final_model": "best"}
+TWO = {"parallel": "ddp", "processes": 2, "batch_size": 4}
 GRPO = {**TRAINING, "max_steps": 8, "batch_size": 8, "num_generations": 4, "max_completion_length": 5}
 GRPO |= {"answer_extraction": "marker"}
+PPO = {**GRPO, "minibatches": 2, "kl_coef": 0.05, "critic_learning_rate": 1e-2}
+CRITIC = 20
+"""Tensors of a critic's weights and of their moments, at least."""
 
 
 def proof_of(target: Job, folder: Path, steps: int) -> Job:
@@ -24,17 +29,26 @@ def proof_of(target: Job, folder: Path, steps: int) -> Job:
     return made
 
 
-@pytest.mark.parametrize(("kind", "spec", "steps"), [("sft", SFT, 5), ("grpo", GRPO, 8)])
+@pytest.mark.parametrize(
+    ("kind", "spec", "steps"),
+    [
+        ("sft", SFT | BEST, 5),
+        ("grpo", GRPO, 8),
+        pytest.param("ppo", PPO, 4, marks=pytest.mark.slow),
+        pytest.param("sft", SFT | TWO, 5, marks=pytest.mark.slow, id="two processes"),
+    ],
+)
 def test_a_training_that_is_exact_is_proved(
     kind: str, spec: dict[str, object], steps: int, tmp_path: Path, files: dict[str, Path], taught: Path
 ) -> None:
-    target = make_job(tmp_path / "0123456789ab", kind, spec, model=taught, dataset=files[kind])
+    target = make_job(tmp_path / "0123456789ab", kind, spec, model=taught, dataset=files.get(kind, files["grpo"]))
     before = sorted((p, p.stat().st_mtime_ns) for p in target.folder.rglob("*"))
     proof = proof_of(target, tmp_path / "proof0000000", steps)
     assert proof.metrics["identical"] == 1, proof.metrics
     assert (proof.metrics["steps"], proof.metrics["resumed_at"]) == (steps, steps // 2)
     assert int(str(proof.metrics["points"])) > steps
-    assert int(str(proof.metrics["tensors"])) >= (30 if steps < int(str(spec["max_steps"])) else 11)
+    least = 30 if steps < int(str(spec["max_steps"])) else 11
+    assert int(str(proof.metrics["tensors"])) >= least + (CRITIC if kind == "ppo" else 0)
     assert sorted((p, p.stat().st_mtime_ns) for p in target.folder.rglob("*")) == before
     assert not (proof.folder / "straight").exists()
     assert folder_size(proof.folder) < 500_000
