@@ -25,7 +25,9 @@ PAGES = ROOT / "pages"
 BUSY_SECONDS = 5.0
 # What Markdown makes a link of even when it is escaped; an invisible word joiner behind it keeps it text
 ADDRESS = re.compile(r"https?:(?=//)|www(?=\.)|@", re.IGNORECASE)
-MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:^=&\"'])")
+# What can begin or end markup. Labels are read out with their backslashes, so that none stands where none is needed:
+# brackets are harmless behind an escaped "]", dashes and points inside of a word
+MARKUP = re.compile(r"([\\`*_{}\[\]#+|<>~$:^=&]|(?<!\w)[-.]|[-.](?!\w)|(?<=^\d)\)|(?<=^\d\d)\))")
 
 
 @dataclass(frozen=True)

@@ -175,3 +175,21 @@ def test_addresses_in_a_persons_text_do_not_become_links(address: str) -> None:
     shown = page.plain(f"see {address}").replace("\\", "")
     assert address not in shown
     assert shown.replace("\u2060", "") == f"see {address}"
+
+
+@pytest.mark.parametrize(
+    "label", ["Batch size (rows)", "Learning-rate schedule", "can't be scored", "1.5e-3", "KL (k1)"]
+)
+def test_a_label_is_read_out_without_backslashes(label: str) -> None:
+    assert page.plain(label) == label
+
+
+@pytest.mark.parametrize(
+    ("markup", "shown"),
+    [
+        ("1. a", "1\\. a"), ("1) a", "1\\) a"), ("- a", "\\- a"), ("a -- b", "a \\-\\- b"), ("a->b", "a\\-\\>b"),
+        ("![a](b)", "!\\[a\\](b)"), ("[a]: b", "\\[a\\]\\: b"), (":red[a]", "\\:red\\[a\\]"), ("---", "\\-\\-\\-"),
+    ],
+)  # fmt: skip
+def test_what_would_be_markup_is_escaped(markup: str, shown: str) -> None:
+    assert page.plain(markup) == shown
