@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from app.format import number
 from app.page import guarded, plain, workspace
 from app.table import Column, Row, choice_table, words
 from app.words import _, say
@@ -21,7 +22,7 @@ from platform_core.rewards.scorer import open_scorer
 from platform_core.rewards.spec import write_reward
 from platform_core.rewards.store import Saved
 
-TRIED, CASES, RESULTS = "reward.tried", "reward.cases", "reward.results"
+TRIED, CASES, RESULTS, RESULTS_OF = "reward.tried", "reward.cases", "reward.results", "reward.results.of"
 MOST_ROWS, LARGEST_ROW, SHOWN = 20, 1_000_000, 400
 
 
@@ -35,7 +36,7 @@ def bench(saved: Saved | None) -> None:
     chosen = from_rows(saved) if how == "rows" else own_answer()
     if saved is not None and chosen is not None:
         with guarded(), st.spinner(_("Scoring…")):
-            st.session_state[TRIED] = (write_reward(saved.reward), try_reward(saved, chosen))
+            st.session_state[TRIED] = (stamp(saved), try_reward(saved, chosen))
     results(saved)
     if saved is not None and any(kind(f.kind).where == "sandbox" for f in saved.reward.functions):
         protected()
@@ -76,24 +77,36 @@ def results(saved: Saved | None) -> None:
     if TRIED not in st.session_state:
         return
     of, tried = st.session_state[TRIED]
-    if saved is None or of != write_reward(saved.reward):
+    if saved is None or of != stamp(saved):
         st.caption(f":material/history: {_('The reward has changed since: try again.')}")
     shown_worries(tried)
     columns = [
         Column("answer", _("Answer"), kind="name"),
-        Column("score", _("Reward"), kind="value", hint=_("And the milliseconds that scoring this answer took.")),
+        Column("score", _("Reward"), kind="value", hint=_("And how long scoring this answer took.")),
         Column("why", _("Why"), kind="long"),
     ]
     rows = [result_row(str(at), one) for at, one in enumerate(tried)]
     _pressed, chosen = choice_table(columns, rows, key="try-results", stamp=of + str(len(tried)), chosen=[])
     seconds = sum(t.score.seconds for t in tried) / max(1, len(tried))
-    line = _("{ms} ms an answer on average.", ms=f"{seconds * 1000:.2g}")
+    line = _("{time} an answer on average.", time=took(seconds))
     st.caption(f":orange[:material/timer: {line}]" if seconds > SLOW_SECONDS else line)
     st.button(
         _("Keep {n} as test cases", n=len(chosen)) if chosen else _("Choose rows to keep them as test cases"),
         icon=":material/playlist_add:", key="keep-cases", disabled=not chosen,
         on_click=keep, args=([tried[int(at)] for at in chosen],),
     )  # fmt: skip
+
+
+def stamp(saved: Saved) -> str:
+    """What a score depends on: the reward and its code."""
+    return f"{write_reward(saved.reward)}\n{saved.code or ''}"
+
+
+def took(seconds: float) -> str:
+    """How long scoring took: "0.82 ms", "12 ms", "5 s"."""
+    if seconds >= 1:
+        return _("{s} s", s=number(seconds, 2))
+    return _("{ms} ms", ms=number(seconds * 1000, 2 if seconds < 0.1 else 3))
 
 
 def shown_worries(tried: Sequence[Tried]) -> None:
@@ -119,7 +132,7 @@ def result_row(key: str, tried: Tried) -> Row:
         key,
         {
             "answer": words(name, where, tried.ready.answer.completion[:SHOWN]),
-            "score": words(f"{score.value:.3g}", _("{ms} ms", ms=f"{score.seconds * 1000:.2g}")),
+            "score": words(f"{score.value:.3g}", took(score.seconds)),
             "why": words(say(score.parts[0].why) if len(said) == 1 else " · ".join(said)),
         },
         label=name,
@@ -152,8 +165,10 @@ def cases(saved: Saved | None) -> None:
                 reward = saved.reward.model_copy(update={"on_error": "zero"})
                 with open_scorer(reward, saved.folder, code=saved.code) as scorer:
                     st.session_state[RESULTS] = run_cases(scorer, kept)
+                    st.session_state[RESULTS_OF] = stamp(saved)
         place = st.empty()
-    done = {id(r.case): r for r in st.session_state.get(RESULTS, [])}
+    fresh = saved is not None and st.session_state.get(RESULTS_OF) == stamp(saved)
+    done = {id(r.case): r for r in st.session_state.get(RESULTS, [])} if fresh else {}
     columns = [
         Column("name", _("Test case"), kind="name"),
         Column("expect", _("Reward"), kind="value"),

@@ -124,9 +124,9 @@ def look(name: str) -> Report:
     return report
 
 
-def detail(name: str) -> None:
+def detail(info: DatasetInfo) -> None:
     """One dataset: what it holds, what is wrong, what it is good for, and its rows."""
-    info = datasets.get(workspace().home, name)
+    name = info.name
     with header(name, _("Added {ago} · {size}", ago=ago(now() - info.modified), size=bytes_text(info.size_bytes))):
         if st.button(_("All datasets"), icon=":material/arrow_back:", key="all-datasets"):
             go("datasets")
@@ -243,7 +243,13 @@ def remove(name: str) -> None:
 wanted = st.query_params.get("name")
 if wanted is not None and wanted == getattr(st.session_state.get(GONE), "name", None):
     go("datasets")
+found_info = None
 if wanted is not None:
-    detail(wanted)
+    try:
+        found_info = datasets.get(workspace().home, wanted)
+    except Problem as problem:
+        trouble(problem)
+if found_info is not None:
+    detail(found_info)
 else:
     listing()

@@ -10,7 +10,7 @@ import streamlit as st
 from app.demo_panel import begin
 from app.format import ago
 from app.kind_buttons import kind_buttons
-from app.page import Door, card, empty_state, fact_grid, go, header, link, plain, workspace
+from app.page import Door, card, empty_state, fact_grid, go, header, link, plain, trouble, workspace
 from app.parameter_map import parameter_map, size_of
 from app.sizes import bytes_text, count_text
 from app.spec_text import to_yaml
@@ -112,11 +112,18 @@ def family(model: ModelInfo) -> str:
     ) or kind_word(model.kind)
 
 
-def detail(ref: str) -> None:
-    """One model: its facts, what to do with it, its tensors, files and origin."""
+def asked(ref: str) -> ModelInfo | None:
+    """The model that the address names; None after a word on why it is not there."""
     model = next((m for m in list_models(workspace()) if m.ref == ref), None)
     if model is None:
-        raise Problem("There is no model “{ref}” in the library: it was renamed or deleted, or its job was.", ref=ref)
+        trouble(
+            Problem("There is no model “{ref}” in the library: it was renamed or deleted, or its job was.", ref=ref)
+        )
+    return model
+
+
+def detail(model: ModelInfo) -> None:
+    """One model: its facts, what to do with it, its tensors, files and origin."""
     line = " · ".join(dict.fromkeys([kind_word(model.kind), *short_facts(model)]))
     with header(model.name, plain(line)):
         if st.button(_("All models"), icon=":material/arrow_back:", key="all-models"):
@@ -235,7 +242,8 @@ def lineage(model: ModelInfo) -> None:
             st.code(to_yaml(str(record.get("kind", "")), "", spec), language="yaml")
 
 
-if "ref" in st.query_params:
-    detail(st.query_params["ref"])
+shown_model = asked(st.query_params["ref"]) if "ref" in st.query_params else None
+if shown_model is not None:
+    detail(shown_model)
 else:
     listing()

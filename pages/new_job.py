@@ -267,8 +267,18 @@ def yaml_key(text: str) -> str:
     return key
 
 
-start_values()
-if "kind" in st.query_params:
-    form_page(algorithm(st.query_params["kind"]))
+def asked() -> Algorithm | None:
+    """The kind that the address names, filled with what else it says; None after a word on what is not there."""
+    try:
+        start_values()
+        return algorithm(st.query_params["kind"]) if "kind" in st.query_params else None
+    except Problem as problem:
+        trouble(problem)
+        return None
+
+
+chosen_kind = asked()
+if chosen_kind is not None:
+    form_page(chosen_kind)
 else:
     cards()

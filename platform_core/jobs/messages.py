@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from platform_core.jobs.spec import Setting, setting_of
 
 S = TypeVar("S", bound=BaseModel)
 Level = Literal["missing", "error", "warning", "usual"]
+FEW = 12
 
 
 @dataclass(frozen=True)
@@ -52,17 +54,24 @@ def explain(spec_class: type[BaseModel], error: ValidationError) -> list[Finding
             template = str(ctx.pop("template", "")) or None
             findings.append(Finding("error", Text(template, ctx) if template else Text(e["msg"]), fields))
         elif field is None:
-            known = ", ".join(spec_class.model_fields)
-            findings.append(
-                Finding(
-                    "error",
-                    text("“{name}” is not a setting of this kind of job; known are {known}.", name=name, known=known),
-                )
-            )
+            findings.append(Finding("error", unknown(name, list(spec_class.model_fields))))
         else:
             level: Level = "missing" if _is_missing(e) else "error"
             findings.append(Finding(level, sentence(setting_of(field, name), e["type"], ctx, e.get("input")), (name,)))
     return findings
+
+
+def unknown(name: str, known: list[str]) -> Text:
+    """There is no such setting: the one that was meant where that can be guessed, else all while they are few."""
+    close = difflib.get_close_matches(name, known, n=3)
+    if close:
+        meant = ", ".join(close)
+        return text("“{name}” is not a setting of this kind; did you mean {meant}?", name=name[:60], meant=meant)
+    if len(known) <= FEW:
+        names = ", ".join(known)
+        return text("“{name}” is not a setting of this kind; known are {known}.", name=name[:60], known=names)
+    return text("“{name}” is not a setting of this kind: its form and its `--help` show all {n}.",
+                name=name[:60], n=len(known))  # fmt: skip
 
 
 def sentence(setting: Setting, kind: str, ctx: Mapping[str, Any], value: object) -> Text:
@@ -70,6 +79,8 @@ def sentence(setting: Setting, kind: str, ctx: Mapping[str, Any], value: object)
     title, shown = setting.title, str(value)[:60]
     if kind == "missing" or value is None or value == "":
         return text("{title} is needed.", title=title)
+    if shown.strip().lower().lstrip("+-") == "nan":
+        kind = "finite_number"
     if (
         kind in ("less_than_equal", "less_than")
         and setting.scientific
@@ -78,13 +89,19 @@ def sentence(setting: Setting, kind: str, ctx: Mapping[str, Any], value: object)
         guess = re.sub(r"[eE]", "e-", str(value)).strip()
         return text("{title} is {value}, far above 1: did you mean {guess}?", title=title, value=shown, guess=guess)
     if kind == "greater_than":
-        return text("{title} must be greater than {limit}; it is {value}.", title=title, limit=ctx["gt"], value=shown)
+        return text(
+            "{title} must be greater than {limit}; it is {value}.", title=title, limit=short(ctx["gt"]), value=shown
+        )
     if kind == "greater_than_equal":
-        return text("{title} must be at least {limit}; it is {value}.", title=title, limit=ctx["ge"], value=shown)
+        return text(
+            "{title} must be at least {limit}; it is {value}.", title=title, limit=short(ctx["ge"]), value=shown
+        )
     if kind == "less_than":
-        return text("{title} must be less than {limit}; it is {value}.", title=title, limit=ctx["lt"], value=shown)
+        return text(
+            "{title} must be less than {limit}; it is {value}.", title=title, limit=short(ctx["lt"]), value=shown
+        )
     if kind == "less_than_equal":
-        return text("{title} must be at most {limit}; it is {value}.", title=title, limit=ctx["le"], value=shown)
+        return text("{title} must be at most {limit}; it is {value}.", title=title, limit=short(ctx["le"]), value=shown)
     if kind.startswith("float") or kind == "finite_number":
         example = "2e-5" if setting.scientific else "0.1"
         return text(
@@ -107,6 +124,13 @@ def sentence(setting: Setting, kind: str, ctx: Mapping[str, Any], value: object)
             "{title} must be a text of at most {limit} characters.", title=title, limit=ctx.get("max_length", 200)
         )
     return text("{title} can't be “{value}”.", title=title, value=shown)
+
+
+def short(limit: object) -> object:
+    """A limit as it is read: "10,000" for 10000.0, "1e-08" for what is tiny."""
+    if not isinstance(limit, int | float):
+        return limit
+    return f"{limit:,.0f}" if limit == round(limit) else f"{limit:g}"
 
 
 def outside_recommended(spec: BaseModel) -> list[Finding]:

@@ -138,7 +138,24 @@ def test_a_model_shows_what_it_is_made_of_and_leads_to_jobs(opened: Open, worksp
 def test_a_model_that_is_gone_is_a_sentence(opened: Open, workspace: Workspace) -> None:
     at = opened("models", ref="never-was")
     assert not at.exception
-    assert "never\\-was" in at.error[0].value
+    assert "never-was" in at.error[0].value
+
+
+@pytest.mark.parametrize(
+    ("page", "query"),
+    [
+        ("models", {"ref": "never-was"}), ("datasets", {"name": "never-was.jsonl"}),
+        ("new_job", {"kind": "never"}), ("new_job", {"clone": "never"}),
+    ],
+)  # fmt: skip
+def test_an_address_of_what_is_not_there_still_shows_the_page(
+    opened: Open, workspace: Workspace, model: str, page: str, query: dict[str, str]
+) -> None:
+    at = opened(page, **query)
+    assert not at.exception
+    assert len(at.error) == 1
+    assert at.title
+    assert at.button
 
 
 def test_a_damaged_database_is_a_sentence_on_every_page(opened: Open, workspace: Workspace) -> None:

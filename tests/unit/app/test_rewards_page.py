@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.reward_bench import took
 from platform_core.rewards import service as rewards
 from platform_core.rewards.cases import Case
 from platform_core.rewards.presets import PRESETS
@@ -21,6 +22,11 @@ NUMERIC = Reward.model_validate({"functions": [{"kind": "numeric_match"}, {"kind
 
 def said(at: AppTest) -> str:
     return "\n".join(e.value for e in [*at.title, *at.markdown, *at.caption, *at.error, *at.warning])
+
+
+def tables(at: AppTest) -> str:
+    """What the page's own tables were given."""
+    return "\n".join(str(e.proto) for e in at.get("bidi_component")).replace("\\", "")
 
 
 @pytest.fixture
@@ -82,6 +88,28 @@ def test_an_answer_of_ones_own_becomes_a_test_case(opened: Open, mine: str) -> N
     assert [t.score.value for t in tried] == [1.0]
     at.button(key="run-cases").click().run()
     assert [r.passed for r in at.session_state["reward.results"]] == [True]
+
+
+def test_results_of_other_code_are_not_shown_as_those_of_this_one(opened: Open, workspace: Workspace) -> None:
+    own = Reward.model_validate({"functions": [{"kind": "custom_python"}]})
+    rewards.save(workspace.home, "own", own, "def score(*a): return 1\n", [Case("one", "7", 1.0, "7")])
+    at = opened("rewards", name="own")
+    at.button_group(key="try.how").set_value("own").run()
+    at.button(key="try-own").click().run(timeout=60)
+    at.button(key="run-cases").click().run(timeout=60)
+    assert [r.passed for r in at.session_state["reward.results"]] == [True]
+    assert "has changed since" not in said(at)
+    assert '"passes"' in tables(at)
+    at.text_area(key="reward.typed").set_value("def score(*a): return 2\n").run()
+    assert "has changed since" in said(at)
+    assert '"passes"' not in tables(at)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.000_82, "0.82 ms"), (0.011, "11 ms"), (0.1504, "150 ms"), (5.004, "5 s"), (72.3, "72 s")]
+)
+def test_how_long_scoring_took(seconds: float, shown: str) -> None:
+    assert took(seconds) == shown
 
 
 def test_yaml_both_ways(opened: Open, mine: str) -> None:

@@ -55,7 +55,7 @@ def test_the_dry_run_takes_it_and_resolves_it(wider: Algorithm, home: Path, caps
     assert main(["train", "wider", "--dataset", "texts.jsonl", "--dropout-rate", "0.15", "--dry-run"]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["spec"]["dropout_rate"] == 0.15
     assert main(["train", "wider", "--dataset", "texts.jsonl", "--dropout-rate", "1.5", "--dry-run"]) == 1
-    assert capsys.readouterr().err == "--dropout-rate: BPE dropout must be less than 1.0; it is 1.5.\n"
+    assert capsys.readouterr().err == "--dropout-rate: BPE dropout must be less than 1; it is 1.5.\n"
     assert main(["train", "wider", "--dataset", "texts.jsonl", "--dropout-rate", "0.5", "--dry-run"]) == 0
     assert "BPE dropout 0.5 is outside the usual 0 to 0.2." in capsys.readouterr().err
 

@@ -29,7 +29,8 @@ def test_heads_that_do_not_divide_stand_beside_the_field() -> None:
         ({"learning_rate": "1e5"}, "learning_rate", "did you mean 1e-5?"),
         ({"learning_rate": "fast"}, "learning_rate", "must be a number such as 2e-5; “fast” is none"),
         ({"learning_rate": "0"}, "learning_rate", "must be greater than 0"),
-        ({"learning_rate": "nan"}, "learning_rate", "Learning rate"),
+        ({"learning_rate": "nan"}, "learning_rate", "must be a number such as 2e-5; “nan” is none"),
+        ({"learning_rate": 7}, "learning_rate", "must be at most 1; it is 7"),
         ({"batch_size": "1.5"}, "batch_size", "must be a whole number"),
         ({"batch_size": 0}, "batch_size", "must be at least 1; it is 0"),
         ({"dtype": "float8"}, "dtype", "must be one of"),
@@ -45,7 +46,13 @@ def test_validation_speaks_our_words(values: dict[str, object], field: str, word
 def test_an_unknown_setting_names_the_known_ones() -> None:
     (sentence,) = said(SFTSpec, model="m", dataset="d", learning_rat=1e-5).values()
     assert "learning_rat" in sentence
-    assert "learning_rate" in sentence
+    assert sentence.endswith("did you mean learning_rate?")
+
+
+def test_a_setting_that_is_nothing_like_any_other_is_told_in_a_short_sentence() -> None:
+    (sentence,) = said(SFTSpec, model="m", dataset="d", wool="red").values()
+    assert "“wool” is not a setting" in sentence
+    assert len(sentence) < 120
 
 
 def test_what_is_not_chosen_yet_is_missing_not_wrong() -> None:
