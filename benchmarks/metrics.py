@@ -1,8 +1,13 @@
 """What the metric store costs: `python -m benchmarks.metrics [--quick]`. CPU time, unless it says wall time.
 
-Writers take turns in fresh processes, several rounds, the median counts, less the cost of the empty loop. A flushed
-JSON line a step is the floor; trackio and tensorboardX take part where they are installed.
+Writers take turns in fresh processes, several rounds, the median counts, less the cost of the empty loop; trackio,
+tensorboardX and mlflow take part where they are installed.
+
+The targets in CPU time were set on one machine. A flushed JSON line a step is what tells machines apart: it is written
+in the same run, and a target is multiplied by what that line costs here over what it cost there (`REFERENCE`).
 """
+
+from __future__ import annotations
 
 import argparse
 import importlib.util
@@ -15,119 +20,49 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
+from benchmarks.metric_logs import EMPTY, FLOOR, KEYS, LOGS, MODULES, OWN, steps_of, training_values
+from benchmarks.metric_peers import NOT_INSTALLED, best, mlflow_curve, trackio_curve
 from platform_core.metrics.reader import Reader
 from platform_core.metrics.writer import Writer
 
-KEYS = 20
-NOT_INSTALLED = "not installed"
+REFERENCE = {0.0: 0.65, 200.0: 1.38}
+"""CPU µs a point of a flushed JSON line on the machine of the targets, by steps a second (0: as fast as it goes)."""
+PEERS = {"trackio": 3, "tensorboardX": 40, "mlflow": 70}
+"""Times the CPU of the store that each peer takes at least."""
+SMALLER = 10
 
 
-class Log(Protocol):
-    """What takes part in the ingest benchmark."""
+@dataclass(frozen=True)
+class Target:
+    """A bound and what was seen; `slowness`: how many times the machine of the target this one takes, 1 where the bound
+    is no CPU time; `least`: whether it is a lower bound."""
 
-    def log(self, step: int, values: dict[str, float]) -> None: ...
-    def close(self) -> None: ...
+    name: str
+    bound: float
+    seen: float
+    unit: str
+    slowness: float = 1.0
+    least: bool = False
 
+    @property
+    def here(self) -> float:
+        return self.bound * self.slowness
 
-class Nothing:
-    def __init__(self, folder: Path) -> None: ...
-    def log(self, step: int, values: dict[str, float]) -> None: ...
-    def close(self) -> None: ...
+    @property
+    def is_met(self) -> bool:
+        return self.seen >= self.here if self.least else self.seen <= self.here
 
-
-class Store:
-    def __init__(self, folder: Path) -> None:
-        self.writer = Writer(folder / "metrics.sqlite")
-        self.log = self.writer.metrics
-
-    def close(self) -> None:
-        assert self.writer.close()
-        assert (self.writer.errors, self.writer.rejected) == (0, 0)
-
-
-class FlushedJSON:
-    def __init__(self, folder: Path) -> None:
-        self.file = (folder / "log.jsonl").open("w")
-
-    def log(self, step: int, values: dict[str, float]) -> None:
-        self.file.write(json.dumps({"step": step, "time": time.time(), **values}) + "\n")
-        self.file.flush()
-
-    def close(self) -> None:
-        self.file.close()
-
-
-class Trackio:
-    def __init__(self, folder: Path) -> None:
-        import trackio
-
-        self.run = trackio.init(project="benchmark", auto_log_gpu=False, auto_log_cpu=False, embed=False)
-
-    def log(self, step: int, values: dict[str, float]) -> None:
-        self.run.log(values, step=step)
-
-    def close(self) -> None:
-        self.run.finish()
-
-
-class TensorBoard:
-    def __init__(self, folder: Path) -> None:
-        from tensorboardX import SummaryWriter
-
-        self.writer = SummaryWriter(str(folder))
-
-    def log(self, step: int, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            self.writer.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        self.writer.close()
-
-
-class Mlflow:
-    def __init__(self, folder: Path) -> None:
-        import mlflow
-
-        mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-        mlflow.start_run()
-        self.mlflow = mlflow
-
-    def log(self, step: int, values: dict[str, float]) -> None:
-        self.mlflow.log_metrics(values, step=step)
-
-    def close(self) -> None:
-        self.mlflow.end_run()
-
-
-LOGS: dict[str, Callable[[Path], Log]] = {
-    "empty loop": Nothing,
-    "lathe": Store,
-    "JSON line, flushed": FlushedJSON,
-    "trackio": Trackio,
-    "tensorboardX": TensorBoard,
-    "mlflow": Mlflow,
-}
-MODULES = {"trackio": "trackio", "tensorboardX": "tensorboardX", "mlflow": "mlflow"}
-SLOW = {"mlflow": 500}
-"""Peers that log only so many steps, of which the cost a point is taken."""
-
-
-def training_values(steps: int) -> list[dict[str, float]]:
-    """Noisy, smooth and constant metrics, as float32 that became Python floats through `.item()`."""
-    rng = np.random.default_rng(0)
-    at = np.arange(steps)[:, None] / 1000
-    table = np.empty((steps, KEYS), "f4")
-    table[:, :10] = np.exp(-at) + rng.normal(0, 0.1, (steps, 10))
-    table[:, 10:16] = np.cos(at * np.arange(1, 7)) * 1e-3
-    table[:, 16:] = [1e-5, 0.5, 128.0, 0.0]
-    names = [f"train/metric_{number}" for number in range(KEYS)]
-    return [dict(zip(names, row, strict=True)) for row in table.tolist()]
+    def row(self) -> str:
+        sign = "≥" if self.least else "≤"
+        return (
+            f"| {self.name} | {sign} {self.bound:g} {self.unit} | {sign} {self.here:.3g} | {self.seen:.3g}"
+            f" | {'met' if self.is_met else 'not met'} |"
+        )
 
 
 def ingest_child(name: str, folder: Path, steps: int, rate: float) -> None:
@@ -174,61 +109,81 @@ def run_child(arguments: list[str]) -> dict[str, float]:
         return result
 
 
-def ingest(rounds: int, steps: int, rate: float) -> None:
+def take_turns(names: list[str], rounds: int, steps: int, rate: float) -> dict[str, dict[str, float]]:
+    """The median of each log's rounds, in a random order each round."""
+    seen: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for turn in range(rounds):
+        for name in random.Random(turn).sample(names, len(names)):
+            seen[name].append(run_child([name, str(steps_of(name, steps)), str(rate)]))
+    return {name: {key: statistics.median(run[key] for run in runs) for key in runs[0]} for name, runs in seen.items()}
+
+
+def cost(middle: dict[str, dict[str, float]], name: str, steps: int) -> float:
+    """CPU µs a point, without the empty loop's."""
+    return (middle[name]["cpu"] / steps_of(name, steps) - middle[EMPTY]["cpu"] / steps) / KEYS * 1e6
+
+
+def slowness(rounds: int, steps: int = 20_000) -> float:
+    """How many times as long as on the machine of the targets a flushed JSON line takes here and now."""
+    return cost(take_turns([EMPTY, FLOOR], rounds, steps, 0.0), FLOOR, steps) / REFERENCE[0.0]
+
+
+def ingest(rounds: int, steps: int, rate: float) -> list[Target]:
     title = f"{rate:.0f} steps/s" if rate else "as fast as it goes"
     print(f"\n## Ingest: {KEYS} metrics, {steps:,} steps, {title}, {rounds} rounds in turn")
     here = [name for name in LOGS if name not in MODULES or importlib.util.find_spec(MODULES[name])]
-    seen: dict[str, list[dict[str, float]]] = {name: [] for name in here}
-    for turn in range(rounds):
-        for name in random.Random(turn).sample(here, len(here)):
-            seen[name].append(run_child([name, str(steps_of(name, steps)), str(rate)]))
-    middle = {
-        name: {key: statistics.median(run[key] for run in runs) for key in runs[0]} for name, runs in seen.items()
-    }
-    points, empty = steps * KEYS, middle["empty loop"]["cpu"]
-    own = (middle["lathe"]["cpu"] - empty) / points * 1e6
+    middle = take_turns(here, rounds, steps, rate)
+    own, own_size = cost(middle, OWN, steps), middle[OWN]["bytes"] / (steps * KEYS)
     print(
         "| | CPU µs/point | to lathe | bytes/point | to lathe | log() p50 µs | p99 µs |\n|---|---|---|---|---|---|---|"
     )
+    targets = []
     for name in LOGS:
         if name not in middle:
             print(f"| {name} | {NOT_INSTALLED} |")
             continue
         row = middle[name]
-        own_points = steps_of(name, steps) * KEYS
-        cost, size = (row["cpu"] / own_points - empty / points) * 1e6, row["bytes"] / own_points
-        if name == "empty loop":
-            print(f"| {name} | ({empty / points * 1e6:.2f} taken off) | | | | {row['p50']:.1f} | {row['p99']:.1f} |")
+        if name == EMPTY:
+            took = row["cpu"] / steps / KEYS * 1e6
+            print(f"| {name} | ({took:.2f} taken off) | | | | {row['p50']:.1f} | {row['p99']:.1f} |")
             continue
-        smaller = size / (middle["lathe"]["bytes"] / points)
+        used, size = cost(middle, name, steps), row["bytes"] / (steps_of(name, steps) * KEYS)
         print(
-            f"| {name} | {cost:.2f} | {cost / own:.1f} x | {size:.1f} | {smaller:.1f} x"
-            f" | {row['p50']:.1f} | {row['p99']:.1f} |"
+            f"| {name} | {used:.2f} | {used / own:.1f} x | {size:.1f} | {size / own_size:.1f} x"
+            f" | {row['p50']:.1f} | {row['p99']:.1f} |",
+            flush=True,
         )
+        if rate and name in PEERS:
+            targets.append(Target(f"CPU of {name} to ours", PEERS[name], used / own, "x", least=True))
+            targets.append(Target(f"bytes of {name} to ours", SMALLER, size / own_size, "x", least=True))
+    if not rate:
+        return []
+    slow = cost(middle, FLOOR, steps) / REFERENCE[rate]
+    print(f"This machine takes {slow:.2f} times what that of the targets takes (JSON line at this pace).")
+    return [
+        Target(f"ingest at {rate:.0f} steps/s, paced", 1.2, own, "µs/point", slow),
+        Target("log() p99, wall time", 100, middle[OWN]["p99"], "µs"),
+        *targets,
+    ]
 
 
-def steps_of(name: str, steps: int) -> int:
-    """How many steps a log takes part with."""
-    return min(steps, SLOW.get(name, steps))
-
-
-def batched(rounds: int, steps: int) -> None:
-    runs = [run_child(["batched", str(steps), "0"]) for _ in range(rounds)]
-    points = steps * KEYS
+def batched(rounds: int, steps: int) -> list[Target]:
     print(
         f"\n## Ingest: {KEYS} metrics, {steps:,} steps, one transaction each 100 steps (as at 200 steps/s), no sleeps"
     )
-    cost = statistics.median(run["cpu"] for run in runs) / points * 1e6
-    print(f"lathe: {cost:.2f} µs/point (target 1.2), {runs[0]['bytes'] / points:.2f} bytes/point (target 4.5)")
-
-
-def best(call: Callable[[], object], times: int = 7) -> float:
-    took = []
-    for _ in range(times):
-        before = time.process_time()
-        call()
-        took.append(time.process_time() - before)
-    return min(took) * 1000
+    runs, floors = [], []
+    for _ in range(rounds):
+        runs.append(run_child(["batched", str(steps), "0"]))
+        floors.append(slowness(1, steps))
+    slow, points = statistics.median(floors), steps * KEYS
+    used, size = statistics.median(run["cpu"] for run in runs) / points * 1e6, runs[0]["bytes"] / points
+    print(
+        f"lathe: {used:.2f} µs/point, {size:.2f} bytes/point; this machine takes {slow:.2f} times that of the targets"
+    )
+    return [
+        Target("ingest at 200 steps/s, without the sleeps", 1.2, used, "µs/point", slow),
+        Target("bytes at 20 metrics", 4.5, size, "bytes/point"),
+    ]
 
 
 def curve_of(path: Path, name: str) -> int:
@@ -236,9 +191,14 @@ def curve_of(path: Path, name: str) -> int:
         return len(run.curve(name, 1000).steps)
 
 
-def curves(folder: Path, lengths: list[int]) -> None:
-    print("\n## One metric → at most 1,000 buckets (minimum, mean, maximum), a fresh reader each time (target 12 ms)")
-    print("| steps | CPU ms | buckets | trackio get_metric_values(max_points=1000) |\n|---|---|---|---|")
+def curves(folder: Path, lengths: list[int], rounds: int) -> list[Target]:
+    print("\n## One metric → at most 1,000 buckets (minimum, mean, maximum), a fresh reader each time")
+    slow, targets = slowness(rounds), []
+    print(f"This machine takes {slow:.2f} times what that of the targets takes.")
+    print(
+        "| steps | CPU ms | the first time in a process | buckets | trackio get_metric_values(max_points=1000)"
+        " | mlflow's own sampler (320 points) |\n|---|---|---|---|---|---|"
+    )
     for length in lengths:
         path = folder / f"{length}.sqlite"
         writer, noise = Writer(path, every=1e6), np.random.default_rng(0).normal(0, 1, length).astype("f4")
@@ -247,29 +207,27 @@ def curves(folder: Path, lengths: list[int]) -> None:
             if step % 20_000 == 19_999:
                 writer.flush()
         writer.close()
+        first = best(lambda path=path: curve_of(path, "loss"), 1)
         own = best(lambda path=path: curve_of(path, "loss"))
-        peer = ""
+        peers: dict[str, float | None] = {"trackio": None, "mlflow": None}
         if length <= 1_000_000:
-            peer = trackio_curve(folder, noise, own)
-        print(f"| {length:,} | {own:.1f} | {curve_of(path, 'loss')} | {peer} |", flush=True)
+            peers = {"trackio": trackio_curve(folder, noise), "mlflow": mlflow_curve(folder, noise)}
+        said = [NOT_INSTALLED if took is None else f"{took:.0f} ms, {took / own:.0f} x" for took in peers.values()]
+        said = said if length <= 1_000_000 else ["", ""]
+        print(f"| {length:,} | {own:.1f} | {first:.1f} | {curve_of(path, 'loss')} | {' | '.join(said)} |", flush=True)
+        targets.append(Target(f"curve of {length:,} steps", 12, own, "ms", slow))
+        if length == 1_000_000:
+            least = {"trackio": 500, "mlflow": 50}
+            targets += [
+                Target(f"{name} on the 1 M curve to ours", least[name], took / own, "x", least=True)
+                for name, took in peers.items()
+                if took is not None
+            ]
         path.unlink()
+    return targets
 
 
-def trackio_curve(folder: Path, noise: np.ndarray, own: float) -> str:
-    if not importlib.util.find_spec("trackio"):
-        return NOT_INSTALLED
-    os.environ["TRACKIO_DIR"] = str(folder)
-    from trackio.sqlite_storage import SQLiteStorage
-
-    project = f"curve{len(noise)}"
-    for start in range(0, len(noise), 50_000):
-        rows = [{"loss": value} for value in noise[start : start + 50_000].tolist()]
-        SQLiteStorage.bulk_log(project, "run", rows, steps=list(range(start, start + len(rows))))
-    took = best(lambda: SQLiteStorage.get_metric_values(project, "run", "loss", max_points=1000), 2)
-    return f"{took:.0f} ms, {took / own:.0f} x"
-
-
-def overlay(folder: Path) -> None:
+def overlay(folder: Path, rounds: int) -> list[Target]:
     steps, first = 50_000, folder / "overlay-0.sqlite"
     with Writer(first, every=1e6) as writer:
         for step, row in enumerate(training_values(steps)):
@@ -277,11 +235,13 @@ def overlay(folder: Path) -> None:
             if step % 5000 == 4999:
                 writer.flush()
     paths = [first, *(Path(shutil.copy(first, folder / f"overlay-{number}.sqlite")) for number in range(1, 20))]
-    took = best(lambda: [curve_of(path, "train/metric_0") for path in paths])
-    print(f"\n## Overlay of one metric of 20 runs x {steps:,} steps x {KEYS} metrics\n{took:.1f} ms CPU (target 60)")
+    slow, took = slowness(rounds), best(lambda: [curve_of(path, "train/metric_0") for path in paths])
+    print(f"\n## Overlay of one metric of 20 runs x {steps:,} steps x {KEYS} metrics\n{took:.1f} ms CPU")
+    print(f"This machine takes {slow:.2f} times what that of the targets takes.")
+    return [Target(f"overlay of 20 runs of {steps:,} steps", 60, took, "ms", slow)]
 
 
-def polling(folder: Path, seconds: float) -> None:
+def polling(folder: Path, seconds: float) -> list[Target]:
     """A reader that polls the newest values and four curves ten times a second beside a writer at 200 steps/s."""
     path = folder / "live.sqlite"
     command = [
@@ -309,8 +269,9 @@ def polling(folder: Path, seconds: float) -> None:
                 ages.append(time.time() - times[-1])
     age, poll = np.percentile(ages, [50, 100]), np.percentile(took, [50, 99])
     print(f"\n## Polling beside a writer ({seconds:.0f} s, 200 steps/s, wall time)")
-    print(f"newest point is {age[0]:.2f} s old (median), {age[1]:.2f} s at most (target 1.5)")
+    print(f"newest point is {age[0]:.2f} s old (median), {age[1]:.2f} s at most")
     print(f"one poll (latest values and 4 curves): {poll[0]:.1f} ms (median), {poll[1]:.1f} ms (p99)")
+    return [Target("age of the newest point, wall time", 1.5, float(age[1]), "s")]
 
 
 def live_child(folder: Path, steps: int, rate: float) -> None:
@@ -341,14 +302,17 @@ def main() -> None:
             ingest_child(name, folder, steps, rate)
         return
     rounds, seconds = (2, 4) if options.quick else (3, 15)
-    batched(rounds + 2, 5_000 if options.quick else 20_000)
-    ingest(rounds, 200 * seconds, 200.0)
+    targets = batched(rounds + 2, 5_000 if options.quick else 20_000)
+    targets += ingest(rounds, 200 * seconds, 200.0)
     ingest(rounds, 5_000 if options.quick else 20_000, 0.0)
     with tempfile.TemporaryDirectory() as folder:
-        overlay(Path(folder))
-        polling(Path(folder), 4 if options.quick else 20)
+        targets += overlay(Path(folder), rounds)
+        targets += polling(Path(folder), 4 if options.quick else 20)
         longest = 6 if options.quick else 7
-        curves(Path(folder), [10**power for power in range(4, longest + 1)])
+        targets += curves(Path(folder), [10**power for power in range(4, longest + 1)], rounds)
+    print("\n| target | on the machine of the targets | here | seen | |\n|---|---|---|---|---|")
+    for target in targets:
+        print(target.row())
 
 
 if __name__ == "__main__":

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import random
 import resource
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from platform_core.algorithms.registry import algorithm
+from platform_core.demo.data import ROWS as rows_of
 from platform_core.doctor.case import Case
 from platform_core.doctor.diagnosis import Diagnosis
 from platform_core.metrics.reader import Reader
@@ -202,6 +205,43 @@ def test_a_reward_that_is_lost(tmp_path: Path, files: Files, taught: Path) -> No
     assert forked(knows) == 0
     job = grpo(tmp_path / "a", files["grpo"], knows.folder / "output", max_steps=26)
     assert first(tried(job, with_model(14, scale_weights(3.0)))).rule == "reward_collapse"
+
+
+def unlearnable(path: Path, seed: int) -> Path:
+    """Rows with answers of chance: they can be memorised, and tell nothing about other rows."""
+    chance = random.Random(seed)
+    rows = [{"prompt": f"{chance.randrange(10**4)}=", "completion": f"#{chance.randrange(10**4)}"} for _ in range(24)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_training_data_that_is_memorised(tmp_path: Path, files: Files, taught: Path) -> None:
+    """The training loss falls, that of other rows rises: stopped where it was least, nothing is said."""
+    paths = {"model": taught, "dataset": unlearnable(tmp_path / "train.jsonl", 1)}
+    paths["validation_dataset"] = unlearnable(tmp_path / "validation.jsonl", 2)
+    case = tried(make_job(tmp_path / "a", "sft", SFT | {"max_steps": 240, "eval_every": 12}, **paths))
+    found = first(case)
+    assert found.rule == "overfitting"
+    with Reader(tmp_path / "a/metrics.sqlite") as run:
+        steps, losses = run.points("eval_loss")
+        trained = run.points("loss")[1]
+    assert losses[-1] > 1.1 * losses.min()
+    assert trained[-5:].mean() < trained[:5].mean()
+    assert found.fix is not None
+    assert found.fix.changes == {"max_steps": int(steps[losses.argmin()])}
+    assert not cured(case, found, tmp_path / "b", **paths)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_healthy_validation_is_left_alone(seed: int, tmp_path: Path, files: Files, model: Path) -> None:
+    data = tmp_path / "sums.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in islice(rows_of["sft"](seed), 600)))
+    spec = {"seed": seed, "max_steps": 150, "eval_every": 10, "validation_share": 0.2, "batch_size": 16}
+    job = sft(tmp_path / "a", files, model, data, **spec)
+    assert not loud(tried(job))
+    with Reader(job.folder / "metrics.sqlite") as run:
+        losses = run.points("eval_loss")[1]
+    assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

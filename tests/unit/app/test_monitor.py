@@ -7,10 +7,16 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from platform_core.database.engine import writing
 from platform_core.errors import text
+from platform_core.hosts import history
+from platform_core.hosts.devices import Gpu, Snapshot
+from platform_core.hosts.place import folder
 from platform_core.jobs import service as jobs
+from platform_core.jobs import store
 from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.states import NEXT, State
+from platform_core.metrics.writer import Writer
 from platform_core.workspace.service import Workspace
 from tests.unit.app.runs import add_job, write_log, write_metrics
 
@@ -56,6 +62,20 @@ def test_progress_says_step_epoch_speed_and_what_is_left(opened: Open, workspace
     for words in ("40 / 100", "0.50", "5,000", "Remaining"):
         assert words in page
     assert [b.label for b in at.button if b.key.startswith("act.")] == ["Pause", "Stop", "Clone"]
+
+
+def test_it_says_which_gpus_a_job_has(opened: Open, workspace: Workspace) -> None:
+    job = add_job(workspace, "running", steps=40)
+    with writing(workspace.engine) as connection:
+        store.update_job(connection, job.id, gpus=2)
+        store.update_attempt(connection, job.id, 1, devices=["GPU-c", "GPU-f"])
+    assert "GPU-c, GPU-f" in said(opened("monitor", job=job.id))  # its host has not been sampled yet
+    cards = tuple(Gpu(f"GPU-{name}", index, "H100", 80 * 2**30, 0) for index, name in enumerate("abcdef"))
+    place = folder(workspace, "here") / "2026-05-01.sqlite"
+    place.parent.mkdir(parents=True)
+    with Writer(place) as writer:
+        writer.progress(snapshot=history.to_json(Snapshot("here", 0.0, cards)))
+    assert "2, 5" in said(opened("monitor", job=job.id)).splitlines()
 
 
 def test_what_a_training_made_is_one_press_from_its_evaluation(opened: Open, workspace: Workspace) -> None:
