@@ -198,3 +198,20 @@ def test_rewards_that_are_all_alike_are_said_at_once(tmp_path: Path, files: dict
     with Reader(job.folder / "metrics.sqlite") as run:
         (said,) = [event for event in run.events() if event.kind == "equal_rewards"]
     assert "all 8 completions of the first rollout got the reward 0" in said.text
+
+
+def test_an_adapter_of_a_deeper_model_is_not_put_on_in_part(
+    tmp_path: Path, files: dict[str, Path], model: Path
+) -> None:
+    first = make_job(
+        tmp_path / "first", "sft", SFT | {"tuning": "lora", "max_steps": 1}, model=model, dataset=files["sft"]
+    )
+    assert forked(first) == 0, first.log
+    deeper = changed(first.folder / "output", tmp_path / "deeper")
+    weights = load_file(deeper / "adapter_model.safetensors")
+    more = {name.replace("layers.0", "layers.1"): value for name, value in weights.items()}
+    save_file(weights | more, deeper / "adapter_model.safetensors", metadata={"format": "pt"})
+    (deeper / "lathe.json").unlink()
+    assert forked(make_job(tmp_path / "fits", "sft", SFT, model=first.folder / "output", dataset=files["sft"])) == 0
+    sentence = failed(make_job(tmp_path / "job", "sft", SFT, model=deeper, dataset=files["sft"]))
+    assert "does not fit its base model (the base has no layer model.layers.1." in sentence

@@ -33,6 +33,15 @@ CASES: dict[str, dict[str, object]] = {
         "answer_extraction": "marker",
     },
     **dict.fromkeys(("dpo", "reward_model"), PREFERENCE),
+    "distill": {**PREFERENCE, "max_new_tokens": 6, "answer_batch_size": 8, "keep_unfinished": True},
+    "distill_reasoning": PREFERENCE,
+    "distill_on_policy": {
+        **TRAINING,
+        "max_steps": 3,
+        "batch_size": 4,
+        "max_completion_length": 5,
+        "student_share": 0.7,
+    },
 }
 
 
@@ -48,6 +57,7 @@ def place(tmp_path: Path, files: dict[str, Path], tokenizer: Path, taught: Path)
 
 def made(place: Workspace, kind: str, name: str = HOSTILE, **more: object) -> Row:
     inputs = {"tokenizer": "tokens"} if kind == "pretrain" else {"model": "taught"}
+    inputs |= {"teacher": "taught"} if kind in ("distill", "distill_on_policy") else {}
     values = {**CASES[kind], **inputs, "dataset": f"{kind}.jsonl", **more}
     return service.create(place, kind, values, name=name)
 
@@ -71,9 +81,31 @@ def run_alone(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def told(exported: Path, name: str) -> list[tuple[int, float]]:
+    """Step and value of a metric, as an exported training wrote it."""
+    lines = [json.loads(line) for line in (exported / "metrics.jsonl").read_text().splitlines()]
+    return [(line["step"], line[name]) for line in lines if name in line]
+
+
+def curve(job: Job, name: str) -> list[tuple[int, float]]:
+    """Step and value of a metric, as a job reported it."""
+    with Reader(job.folder / "metrics.sqlite") as run:
+        steps, values = run.points(name)
+    return list(zip(steps.tolist(), values.tolist(), strict=True))
+
+
 @pytest.mark.parametrize(
     ("kind", "with_data"),
-    [("sft", False), ("pretrain", True), ("grpo", True), ("dpo", False), ("reward_model", True)],
+    [
+        ("sft", False),
+        ("pretrain", True),
+        ("grpo", True),
+        ("dpo", False),
+        ("reward_model", True),
+        ("distill", True),
+        ("distill_on_policy", True),
+        ("distill_reasoning", False),
+    ],
 )
 def test_it_gives_the_same_losses(kind: str, with_data: bool, place: Workspace, tmp_path: Path) -> None:
     row = made(place, kind)
@@ -86,11 +118,7 @@ def test_it_gives_the_same_losses(kind: str, with_data: bool, place: Workspace, 
         shutil.rmtree(place.datasets)
     done = run_alone(folder)
     assert done.returncode == 0, done.stderr[-3000:]
-    with Reader(job.folder / "metrics.sqlite") as run:
-        steps, losses = run.points("loss")
-    alone = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    told = [(line["step"], line["loss"]) for line in alone if "loss" in line]
-    assert told == list(zip(steps.tolist(), losses.tolist(), strict=True))
+    assert told(folder, "loss") == curve(job, "loss")
     assert (folder / "output" / "model.safetensors").read_bytes() == job.weights
     assert not Path("/tmp/owned").exists()
 
