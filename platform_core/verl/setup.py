@@ -12,6 +12,7 @@ from platform_core.verl.override import Later
 PROMPT = Later("tokens of the longest prompt")
 STEPS = Later("steps")
 EPOCHS = Later("epochs")
+REWARD_ERRORS = "reward_errors.jsonl"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ class Setup:
     @property
     def metrics_file(self) -> Path:
         return self.run / "metrics.jsonl"
+
+    @property
+    def reward_errors(self) -> Path:
+        """Where the reward tells of answers that it could not score, a line each: the sentence, and if it stops."""
+        return self.run / REWARD_ERRORS
 
     @property
     def wish_file(self) -> Path:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from platform_core.algorithms.engines import EngineSpec
-from platform_core.errors import Problem
+from platform_core.errors import Problem, Text
 from platform_core.files import remove_whole
 from platform_core.verl.setup import Setup
 from runners.engines.hf import checkpoint
+from runners.engines.hf.rewards import SHOWN_ERRORS
 from runners.engines.verl.names import SAME, ours
 from runners.job import Run
 from runners.report import Report
@@ -62,11 +63,14 @@ class Follower:
     tokens: int = 0
     values: dict[str, float] = field(default_factory=dict)
     saved: int = 0
+    unscored: int = 0
+    reward_failed: Text | None = None
+    """Why the reward stopped the training, where its policy is to stop."""
 
     def __post_init__(self) -> None:
         assert isinstance(self.run.spec, EngineSpec)
         self.spec = self.run.spec
-        self.metrics = Lines(self.setup.metrics_file)
+        self.metrics, self.reward_errors = Lines(self.setup.metrics_file), Lines(self.setup.reward_errors)
         self.best = checkpoint.Best(self.spec.keep_best, self.spec.best_is == "higher") if self.spec.keep_best else None
         self.step = self.saved = self.setup.resume or 0
         self._reported_step = self.step
@@ -86,7 +90,16 @@ class Follower:
         for step in self._new_files(self.setup.validations, self._validated, ended):
             self._validation(step)
             self._validated = step
+        for line in self.reward_errors.new():
+            self._reward_error(Text.from_json(line["error"]), bool(line["stops"]))
         self._checkpoint(ended)
+
+    def _reward_error(self, error: Text, stops: bool) -> None:
+        self.unscored += 1
+        if stops:
+            self.reward_failed = self.reward_failed or error
+        elif self.unscored <= SHOWN_ERRORS:
+            self.report.event("reward_error", f"{error} It counts as 0.", level="warning")
 
     def told(self) -> dict[str, float]:
         """The last values of the metrics that other engines have, too; verl's own are in the curves."""
@@ -132,6 +145,9 @@ class Follower:
             "reward_std": statistics.fmean(spreads),
             "frac_reward_zero_std": sum(s == 0 for s in spreads) / len(spreads),
         }
+        parts = [name for name in rows[0] if name.startswith("rewards/")]
+        if len(parts) > 1:
+            spread |= {f"{name}/mean": statistics.fmean(row[name] for row in rows) for name in parts}
         self.values |= spread
         if step == 1 or step % self.spec.logging_steps == 0:
             self.report.metrics(step, spread)

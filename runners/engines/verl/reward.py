@@ -11,14 +11,15 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from platform_core.errors import Text
 from platform_core.files import read_json, write_json
 from platform_core.rewards.answer import Answer
 from platform_core.rewards.cases import check_cases
 from platform_core.rewards.resources import ModelScorer
-from platform_core.rewards.scorer import Scorer, open_scorer
+from platform_core.rewards.scorer import RewardFailed, Scorer, open_scorer
 from platform_core.rewards.spec import models_of
 from platform_core.rewards.store import Saved, load, save
-from platform_core.verl.setup import Reward
+from platform_core.verl.setup import REWARD_ERRORS, Reward
 from runners.engines.hf.rewards import saved_reward
 from runners.job import Run
 from runners.report import Report
@@ -56,8 +57,21 @@ def compute_score(
     )
     with OPENING:  # verl scores in threads, and would open it twice
         scorer = opened(folder)
-    score = scorer.score([answer])[0]
+    try:
+        score = scorer.score([answer])[0]
+    except RewardFailed as problem:
+        tell(folder, problem.text, stops=True)
+        raise
+    if score.error is not None:
+        tell(folder, score.error)
     return {"score": score.value, **{f"rewards/{part.name}": part.value or 0.0 for part in score.parts}}
+
+
+def tell(folder: str, error: Text, stops: bool = False) -> None:
+    """Leave word for the runner: this process is none of its own."""
+    line = json.dumps({"error": error.as_json(), "stops": stops}) + "\n"
+    with (Path(folder) / REWARD_ERRORS).open("a") as file:
+        file.write(line)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import transfer_queue as tq
 from verl.trainer.main_ppo import TaskRunnerV1
 from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
@@ -19,6 +20,7 @@ class SteppingTrainer(PPOTrainerSync):  # type: ignore[misc]
         super().__init__(config)
         self.stepping = Stepping()
         self.stopped = False
+        self.told: dict[str, dict[str, Any]] = {}
 
     def on_step_end(self) -> None:
         # Before the new weights go to the rollout servers, as verl saves: they take memory again then.
@@ -35,6 +37,21 @@ class SteppingTrainer(PPOTrainerSync):  # type: ignore[misc]
         super().on_train_end()
         if self.stopped:
             self.stepping.tell_stopped(self.total_training_steps)
+
+    def _log_rollout_data(self, batch: Any, timing_raw: Any, rollout_data_dir: str) -> None:
+        # Of a validation's answers verl writes down what the reward says of each function; of a training's it does not.
+        found = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
+        extra = (one.get("reward_extra_info", {}) for one in found.pop("extra_fields").tolist())
+        self.told = dict(zip(batch.keys, extra, strict=True))
+        super()._log_rollout_data(batch, timing_raw, rollout_data_dir)
+
+    def _dump_generations(
+        self, inputs: Any, outputs: Any, gts: Any, scores: Any, reward_extra_infos_dict: Any, dump_path: str
+    ) -> None:
+        told = [self.told.get(key, {}) for key in reward_extra_infos_dict.get("uid", ())]
+        names = sorted({name for one in told for name in one if name.startswith("rewards/")})
+        parts = {name: [one.get(name) for one in told] for name in names}
+        super()._dump_generations(inputs, outputs, gts, scores, {**reward_extra_infos_dict, **parts}, dump_path)
 
 
 class Task(TaskRunnerV1.__ray_metadata__.modified_class):  # type: ignore[misc]

@@ -92,7 +92,12 @@ def run_verl(run: Run, report: Report, setup: Setup, batches: int, total: int, t
     follower = Follower(run, report, setup, total, found)
     if resumed is None or resumed < total:
         report.phase("starting verl")
-        stopped = run_trainer(asked, run, report, setup, follower.look)
+        try:
+            stopped = run_trainer(asked, run, report, setup, follower.look)
+        except Problem as problem:
+            if follower.reward_failed is None:
+                raise
+            raise Problem.of(follower.reward_failed) from problem
         if stopped:
             report.wish = report.wish or "pause"
             raise Stopped

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from platform_core.algorithms.registry import algorithm
 from platform_core.errors import Problem
 from runners.engines.verl import failures, patches
-from runners.engines.verl.names import ours
+from runners.engines.verl.names import SAME, ours
 from runners.engines.verl.stepping import Decision, Policy, Stepping
 
 TARGETS = [(module, name) for module, names in patches.TARGETS.items() for name in names]
@@ -84,11 +85,17 @@ def test_a_wish_saves_and_stops_at_the_end_of_the_step(tmp_path: Path) -> None:
 def test_metrics_get_the_platforms_names_and_the_rest_keep_verls() -> None:
     said = {
         "critic/score/mean": 0.5, "actor/kl_loss": 0.1, "val-core/sums.jsonl/reward/mean@1": 0.25, "timing_s/gen": 2,
-        "training/global_step": 3, "train/loss": None, "note": "text",
+        "training/global_step": 3, "train/loss": None, "note": "text", "critic/vf_loss": 0.75,
     }  # fmt: skip
     found = ours(said)
     assert math.isnan(found.pop("loss"))
-    assert found == {"reward": 0.5, "kl": 0.1, "eval_reward": 0.25, "timing_s/gen": 2.0}
+    assert found == {"reward": 0.5, "kl": 0.1, "eval_reward": 0.25, "timing_s/gen": 2.0, "value/loss": 0.75}
+
+
+def test_the_critics_metrics_are_those_that_ppo_draws_first() -> None:
+    known = set(SAME.values())
+    assert {name for name in algorithm("ppo").metrics if name.startswith("value/")} <= known
+    assert "clip_ratio/region_mean" in known
 
 
 @pytest.mark.parametrize(
