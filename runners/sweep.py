@@ -18,6 +18,7 @@ from platform_core.database.tables import jobs
 from platform_core.ids import is_id
 from platform_core.jobs import trash
 from platform_core.jobs.states import ACTIVE
+from platform_core.verl.ray_folder import ray_folders
 from platform_core.workspace.service import Workspace
 
 log = logging.getLogger("lathe.supervisor")
@@ -92,10 +93,11 @@ def remove_part(part: Path) -> None:
 
 
 def parts(folder: Path) -> Iterator[Path]:
-    """What is half written in a job's folder; visible names are never half written."""
+    """What is half written in a job's folder, where visible names never are; and what a Ray of its left elsewhere."""
     for place in (folder, folder / "checkpoints"):
         for pattern in (".*.part", ".*.old"):
             yield from place.glob(pattern)
+    yield from ray_folders(folder)
 
 
 def _age(path: Path) -> float:

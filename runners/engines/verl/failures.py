@@ -9,7 +9,7 @@ from platform_core.errors import Problem
 CLUSTER_DIED = re.compile(
     r"(its|The|the) (worker process|node|actor|owner)[^.]{0,40} (has )?died|NodeDiedError|LocalRayletDiedError|"
     r"ActorUnavailableError|raylet.{0,60}(died|exited|killed)|node was marked dead|"
-    r"GCS.{0,60}(died|unavailable|not reachable|failed)",
+    r"GCS.{0,60}(died|unavailable|not reachable|failed)|GCS may have been killed|Failed to connect to GCS within",
 )
 PORT_TAKEN = re.compile(r"[Aa]ddress already in use|Failed to bind|port .{0,20}(is already|in use)|EADDRINUSE")
 MISSING = re.compile(r"(?:ModuleNotFoundError|ImportError): No module named '([\w.]+)'")
@@ -17,8 +17,10 @@ MEMORY = re.compile(r"OutOfMemoryError|CUDA out of memory|MemoryError|Cannot all
 """Not the mere mention of memory: Ray lists it among the possible reasons of whatever died."""
 DISK = re.compile(r"No space left on device|Disk quota exceeded")
 NO_CLUSTER = re.compile(
-    r"Could not find any running Ray instance|Failed to connect to the Ray cluster|ConnectionError: Could not"
+    r"Could not find any running Ray instance|Failed to connect to the Ray cluster|ConnectionError: Could not|"
+    r"RuntimeError: Failed to connect to GCS\."
 )
+SLOW_START = re.compile(r"The current node timed out during startup")
 RESOURCES = re.compile(r"Total available GPUs (\S+) is less than total desired GPUs (\S+)")
 TORCHRUN = "torch.distributed.elastic"
 """What torchrun says of the process that failed: not why."""
@@ -45,12 +47,13 @@ def failure(lines: list[str], code: int) -> Problem:
             "Ray could not start: a port that it needs is taken by another program. Start the job again; if it "
             "repeats, end the other Ray on this machine or give its address as Ray cluster."
         )
-    if NO_CLUSTER.search(text):
+    if SLOW_START.search(text):
         return Problem(
-            "The Ray cluster does not answer at its address: start it, or leave the address empty for a Ray of the "
-            "job's own.",
-            fields=("ray_address",),
+            "Ray did not start in time: the machine is too busy, or one of Ray's processes can't run here. Start the "
+            "job again when there is less to do; the log says more."
         )
+    if NO_CLUSTER.search(text):
+        return no_cluster()
     if found := RESOURCES.search(text):
         return Problem(
             "The Ray cluster has {there} GPUs, the job asks for {asked}: take fewer GPUs or nodes.",
@@ -72,4 +75,13 @@ def failure(lines: list[str], code: int) -> Problem:
     line = (told or lines or [""])[-1]
     return Problem(
         "verl ended with exit code {code}: {line}. The log has the details.", code=code, line=line.strip()[:300]
+    )
+
+
+def no_cluster() -> Problem:
+    """That there is no Ray at the address that the job names."""
+    return Problem(
+        "The Ray cluster does not answer at its address: start it, or leave the address empty for a Ray of the "
+        "job's own.",
+        fields=("ray_address",),
     )

@@ -1,4 +1,4 @@
-"""Every change that is made to verl 0.9.1 from outside, in one place; `TARGETS` are held by a test.
+"""Every change that is made to verl 0.9.1 and its Ray from outside, in one place; `TARGETS` are held by a test.
 
 A process of verl imports this while verl itself is being imported, so that targets are named as text and loaded late.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from importlib.abc import Loader, MetaPathFinder
@@ -22,15 +23,18 @@ TARGETS = {
         "FSDPEngineWithValueHead.disable_adapter",
         "FSDPEngine._build_lr_scheduler",
     ),
+    "ray._private.services": ("get_node",),
     "torch.distributed": ("init_process_group",),
     "torch": ("Tensor.pin_memory",),
 }
 """Module → what of it is replaced."""
+START_SECONDS = 180.0
 
 
 def everywhere() -> None:
     """What is needed on GPUs, too."""
     on_import("verl.utils.import_utils", without_trl)
+    on_import("ray._private.services", a_slow_start_is_a_start)
     on_import("verl.workers.config.optimizer", linear_is_allowed)
     on_import("verl.workers.engine.fsdp.transformer_impl", critic_without_adapter, linear_schedule)
     if importlib.util.find_spec("flash_attn") is None:
@@ -50,6 +54,23 @@ def on_cpu() -> None:
 def without_trl(module: Any) -> None:
     """verl imports AutoModelForCausalLMWithValueHead wherever TRL is installed; TRL 1 has it no more."""
     module.is_trl_available = lambda: False
+
+
+def a_slow_start_is_a_start(module: Any) -> None:
+    """Ray gives up when its own node is not there within 30 seconds, which a busy machine does not always manage."""
+    look_up = module.get_node
+
+    def get_node(*args: Any, **more: Any) -> Any:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return look_up(*args, **more)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(1)
+
+    module.get_node = get_node
 
 
 def critic_without_adapter(module: Any) -> None:

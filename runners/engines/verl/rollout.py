@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 from pathlib import Path
 
 from platform_core.algorithms.rollout import RolloutSpec
@@ -11,17 +12,22 @@ from platform_core.verl.rl import prompts_of
 from runners.engines.hf.model import load_tokenizer
 from runners.engines.hf.validation import training_rows
 from runners.engines.verl.data import is_plain, longest_prompt, write_prompts
+from runners.engines.verl.failures import no_cluster
 from runners.engines.verl.model import context_length
 from runners.engines.verl.reward import prepare_reward
 from runners.engines.verl.training import begin, run_verl
 from runners.job import Run
 from runners.report import Report
 
+CONNECT_SECONDS = 10.0
+
 
 def train(run: Run, report: Report) -> dict[str, object]:
     """Train as the job's RolloutSpec says and leave the model in `run.output`; returns the last numbers."""
     spec = run.spec
     assert isinstance(spec, RolloutSpec)
+    if spec.ray_address:
+        reach(spec.ray_address)
     setup = begin(run)
     tokenizer = load_tokenizer(setup.model)
     file = run.paths["dataset"].name
@@ -53,6 +59,15 @@ def train(run: Run, report: Report) -> dict[str, object]:
     check_room(longest, spec.max_completion_length, context_length(setup.model))
     total = spec.max_steps or max(1, int(spec.epochs * batches))
     return run_verl(run, report, setup, batches, total, tokenizer)
+
+
+def reach(address: str) -> None:
+    """Raise Problem when nothing listens at the address of a cluster, which Ray finds out after minutes only."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise no_cluster() from error
 
 
 def check_room(longest: int, answer: int, context: int | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import shutil
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from platform_core.errors import Problem
 from platform_core.files import remove_whole
 from platform_core.verl.command import command
 from platform_core.verl.compose import compose
+from platform_core.verl.ray_folder import ray_folder, ray_folders
 from platform_core.verl.setup import Setup
 from runners.engines.hf import checkpoint
 from runners.engines.hf.trainer import pick_device, resume_point
@@ -38,7 +38,7 @@ def begin(run: Run) -> Setup:
     if isinstance(spec, VerlRolloutSpec) and spec.ray_address:
         # The trainer's processes are on the cluster's nodes, whatever this machine has.
         gpus = spec.gpus or 1
-        return Setup(folder, run.paths["model"], gpus_per_node=gpus, ray_folder=ray_folder(run))
+        return Setup(folder, run.paths["model"], gpus_per_node=gpus, ray_folder=empty_ray_folder(run))
     device = pick_device(spec.device)
     if device == "mps":
         device = "cpu"
@@ -49,16 +49,15 @@ def begin(run: Run) -> Setup:
         model=run.paths["model"],
         device="cuda" if device == "cuda" else "cpu",
         gpus_per_node=gpus_here() if device == "cuda" else 1,
-        ray_folder=ray_folder(run),
+        ray_folder=empty_ray_folder(run),
     )
 
 
-def ray_folder(run: Run) -> str:
-    """Where Ray of this attempt keeps its sockets: a short path, for Unix allows 107 characters; earlier ones go."""
-    name = f"lathe-ray-{hashlib.sha256(str(run.folder).encode()).hexdigest()[:12]}"
-    for old in Path("/tmp").glob(f"{name}.*"):
+def empty_ray_folder(run: Run) -> str:
+    """Where Ray of this attempt keeps its sockets; those of earlier attempts go."""
+    for old in ray_folders(run.folder):
         shutil.rmtree(old, ignore_errors=True)
-    return f"/tmp/{name}.{run.attempt}"
+    return str(ray_folder(run.folder, run.attempt))
 
 
 def gpus_here() -> int:
