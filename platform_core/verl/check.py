@@ -14,6 +14,7 @@ from platform_core.models.service import model_path
 from platform_core.verl import compose
 from platform_core.verl.command import Command, command
 from platform_core.verl.setup import Setup
+from platform_core.verl.vllm import no_vllm, rolls_out_here
 from platform_core.workspace.service import Workspace
 
 UNKNOWN_JOB = "new"
@@ -26,6 +27,8 @@ def check(workspace: Workspace, chosen: Algorithm, spec: EngineSpec) -> list[Fin
         environment = environments.get(workspace.home, spec.environment)
         asked = preview(workspace, chosen, spec)
         compose.check(environment.python, asked.config, asked.overrides, asked.typed)
+        if device_of(spec) == "cuda" and rolls_out_here(spec) and not environment.health.version("vllm"):
+            raise no_vllm(spec)
     except Problem as problem:
         findings.append(Finding("error", problem.text, problem.fields))
     if device_of(spec) == "cpu":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import shutil
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from platform_core.verl.command import command
 from platform_core.verl.compose import compose
 from platform_core.verl.ray_folder import ray_folder, ray_folders
 from platform_core.verl.setup import Setup
+from platform_core.verl.vllm import no_vllm, rolls_out_here
 from runners.engines.hf import checkpoint
 from runners.engines.hf.trainer import pick_device, resume_point
 from runners.engines.hf.validation import ROUNDS
@@ -44,6 +46,8 @@ def begin(run: Run) -> Setup:
         device = "cpu"
     if device == "cpu" and spec.strategy != "fsdp2":
         raise Problem("On a CPU only FSDP2 works: choose it as sharding.", fields=("strategy",))
+    if device == "cuda" and rolls_out_here(spec) and importlib.util.find_spec("vllm") is None:
+        raise no_vllm(spec)
     return Setup(
         run=folder,
         model=run.paths["model"],
