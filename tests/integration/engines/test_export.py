@@ -17,7 +17,7 @@ from platform_core.jobs.export import export
 from platform_core.jobs.store import Job as Row
 from platform_core.metrics.reader import Reader
 from platform_core.workspace.service import Workspace, open_workspace
-from tests.integration.engines.jobs import SIZES, TRAINING, run_first
+from tests.integration.engines.jobs import SIZES, TRAINING, Job, run_first
 
 HOSTILE = 'a"""; import os; os.system("touch /tmp/owned") #\n../../x `rm` ünï'
 PREFERENCE: dict[str, object] = {**TRAINING, "max_steps": 3, "batch_size": 8, "max_length": 32}
