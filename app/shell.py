@@ -15,6 +15,7 @@ if str(ROOT) not in sys.path:
 
 import streamlit as st  # noqa: E402
 
+from app.disk_line import disk_line  # noqa: E402
 from app.page import as_problem, guarded, page_file, trouble, workspace  # noqa: E402
 from app.toast import alert_badge  # noqa: E402
 from app.watch import last_problem  # noqa: E402
@@ -84,6 +85,7 @@ try:
     supervisor_trouble = last_problem()
     if supervisor_trouble is not None:
         trouble(supervisor_trouble)
+    disk_line()
     page.run()
 except Exception as error:
     trouble(as_problem(error))

@@ -73,12 +73,12 @@ class ParallelSpec(AdapterSpec):
                 processes=self.processes,
                 gpus=self.gpu_count,
             )
-        if self.world_size == 1 and len(self.chosen_gpus) > 1 and getattr(self, "engine", "hf") == "hf":
+        if self.world_size == 1 and (self.gpu_count or 0) > 1 and getattr(self, "engine", "hf") == "hf":
             raise cross_field(
-                "One process computes on one GPU, and {n} are chosen: choose one, or several processes.",
-                "gpu_indexes",
+                "One process computes on one GPU, not on {gpus}: take one, or several processes.",
+                "gpu_indexes" if self.chosen_gpus else "gpus",
                 "parallel",
-                n=len(self.chosen_gpus),
+                gpus=self.gpu_count,
             )
         return self
 

@@ -59,7 +59,7 @@ def opened(home: Path) -> Open:
     """Open a page as a person does: through the shell, with its address."""
 
     def open_page(page: str, **query: str) -> AppTest:
-        at = AppTest.from_file(ROOT / "app" / "shell.py", default_timeout=20)
+        at = AppTest.from_file(ROOT / "app" / "shell.py", default_timeout=60)
         at.run()
         for name, value in query.items():
             at.query_params[name] = value

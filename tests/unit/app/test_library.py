@@ -187,7 +187,7 @@ def test_a_database_held_by_another_process_is_a_sentence_after_five_seconds(
 
 
 def test_the_language_of_the_address_is_taken_and_can_be_changed(home: Path) -> None:
-    at = AppTest.from_file(ROOT / "app" / "shell.py", default_timeout=20)
+    at = AppTest.from_file(ROOT / "app" / "shell.py", default_timeout=60)
     at.query_params["lang"] = "zh"
     at.run()
     assert at.segmented_control(key="lang").value == "zh"
