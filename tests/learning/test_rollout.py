@@ -25,7 +25,7 @@ KINDS: dict[str, tuple[str, dict[str, object]]] = {
     "dapo": ("grpo", {**GROUPS, "clip_epsilon_high": 0.28, "mask_truncated": True}),
     "dr. grpo": ("grpo", {**GROUPS, "loss_type": "dr_grpo"}),
     "gspo": ("gspo", {**GROUPS, "minibatches": 2}),
-    "cispo": ("cispo", {**GROUPS, "minibatches": 2}),
+    "cispo": ("cispo", {**GROUPS, "minibatches": 2, "learning_rate": 3e-3}),
     "rloo": ("rloo", GROUPS),
     "ppo": ("ppo", {"num_generations": 4, "minibatches": 2, "critic_learning_rate": 3e-3}),
     "spo": ("spo", {}),

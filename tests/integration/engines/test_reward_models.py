@@ -16,7 +16,7 @@ from platform_core.rewards import service
 from platform_core.rewards.spec import Reward
 from platform_core.workspace.service import Workspace, open_workspace
 from runners.engines.hf.reward_model import score
-from tests.integration.engines.jobs import SIZES, TRAINING, Job, forked, make_job
+from tests.integration.engines.jobs import SIZES, TRAINING, Job, forked, make_job, run_first
 from tests.integration.engines.test_export import curve, run_alone, told
 
 PAIRS = {**TRAINING, "max_steps": 12, "batch_size": 8, "max_length": 32}
@@ -54,13 +54,6 @@ def made(place: Workspace, kind: str) -> Row:
     return jobs.create(place, kind, values, name="judged by a model")
 
 
-def run_here(place: Workspace, row: Row) -> Job:
-    jobs.write_run(place, row, 1, 1)
-    job = Job(place.job_folder(row.id), row.kind)
-    assert forked(job) == 0, job.log
-    return job
-
-
 def asked_directly(place: Workspace, job: Job) -> None:
     """Hold the rewards of what was shown against the model's own score of the same texts."""
     with Reader(job.folder / "metrics.sqlite") as reader:
@@ -75,13 +68,13 @@ def asked_directly(place: Workspace, job: Job) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", BESIDE)
 def test_the_models_score_is_the_reward(kind: str, place: Workspace) -> None:
-    asked_directly(place, run_here(place, made(place, kind)))
+    asked_directly(place, run_first(place, made(place, kind)))
 
 
 @pytest.mark.slow
 def test_an_export_carries_the_reward_model(place: Workspace, tmp_path: Path) -> None:
     row = made(place, "grpo")
-    job = run_here(place, row)
+    job = run_first(place, row)
     folder = tmp_path / "elsewhere"
     shutil.copytree(export(place, row.id, with_data=True).folder, folder)
     for gone in (place.models, place.datasets, place.home / "rewards"):
@@ -114,7 +107,7 @@ def test_one_with_another_tokenizer_reads_the_answers_as_text(
         "The reward model judge has another tokenizer than the model that learns: it reads the answers as text, "
         "tokenized anew."
     ]
-    job = run_here(place, jobs.create(place, "grpo", values, name="judged in other words"))
+    job = run_first(place, jobs.create(place, "grpo", values, name="judged in other words"))
     with Reader(job.folder / "metrics.sqlite") as reader:
         (event,) = [e for e in reader.events() if e.kind == "other_tokenizer"]
     assert "the reward model judge has another tokenizer" in event.text

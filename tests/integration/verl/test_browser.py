@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -24,8 +22,6 @@ from tests.integration.verl.conftest import marked
 
 __all__ = ["browser", "new_page", "opened", "page", "server", "tiny_model"]
 
-SHOTS = os.environ.get("LATHE_SHOTS")
-"""A folder for pictures of the pages, for people to look at."""
 STEPS = 8
 FORM = {
     "max_steps": str(STEPS), "batch_size": "8", "num_generations": "4", "max_completion_length": "4", "cpu_slots": "1",
@@ -38,11 +34,6 @@ def until(condition: Callable[[], object], seconds: float) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-
-
-def shoot(page: Page, name: str) -> None:
-    if SHOTS:
-        page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True)
 
 
 @pytest.mark.timeout(1200)
@@ -64,7 +55,6 @@ def test_made_read_watched_paused_resumed_and_used(
                      "actor_rollout_ref.actor.kl_loss_coef=0.01"):  # fmt: skip
         expect(command).to_contain_text(override)
     expect(main).to_contain_text("Without a GPU, verl runs slowly here", timeout=120_000)
-    shoot(page, "form")
     start = page.get_by_role("button", name="Start training")
     expect(start).to_be_enabled(timeout=120_000)
     start.click()
@@ -80,7 +70,6 @@ def test_made_read_watched_paused_resumed_and_used(
 
     until(lambda: step() >= 1, 600)
     expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=120_000)
-    shoot(page, "running")
     page.get_by_role("button", name="Pause", exact=True).click()
     expect(page.get_by_text(re.compile(r"Paused after step \d+")).first).to_be_visible(timeout=120_000)
     paused_at = step()
@@ -93,9 +82,7 @@ def test_made_read_watched_paused_resumed_and_used(
     with Reader(jobs.metrics_file(server.workspace, job())) as run:
         for metric in algorithm("grpo").metrics:
             assert run.points(metric)[0].tolist() == list(range(1, STEPS + 1)), metric
-    shoot(page, "completed")
     opened(page, f"/models?ref=job:{made}")
     expect(page.get_by_role("heading", name=job().name)).to_be_visible()
-    shoot(page, "model")
     info = check_model(server.workspace, f"job:{made}")
     assert set(answer(server.home, {"it": info.path}, "3+3=", 4)) == {"it"}
