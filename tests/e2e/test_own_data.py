@@ -109,7 +109,7 @@ def test_a_row_that_is_read_in_full_has_an_address(page: Page, server: Server, o
     page.wait_for_url("**row=22*")
     expect(page.get_by_text("Row 22 in full")).to_be_visible()
     page.reload()
-    expect(page.get_by_text('"prompt": "21+21="')).to_be_visible()
+    expect(page.get_by_text('"prompt": "21+21="')).to_be_visible(timeout=30_000)
     assert "p=2" in page.url
 
 
