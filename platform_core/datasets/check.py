@@ -18,8 +18,10 @@ SAMPLED = 1000
 """Rows that are tried before a job may take a dataset."""
 
 
-def check_dataset(home: Path, name: str, to: str, columns: Columns | None = None) -> None:
-    """Raise Problem when the dataset does not hold what `to` (a key of NEEDS) takes."""
+def check_dataset(home: Path, name: str, to: str, columns: Columns | None = None, asker: Text | None = None) -> None:
+    """Raise Problem when the dataset does not hold what `to` (a key of NEEDS) takes; `asker`: who takes it, where that
+    is not the family itself.
+    """
     made = report(home, name)
     names = [f.name for f in made.fields]
     missing = [column for column in (columns or {}).values() if column not in names]
@@ -34,7 +36,7 @@ def check_dataset(home: Path, name: str, to: str, columns: Columns | None = None
         )
     form = fitting(made.guesses, to, columns)
     if form is None:
-        raise misfit(name, made.guesses, names, to)
+        raise misfit(name, made.guesses, names, to, asker)
     check_columns(form, columns)
     if made.readable_rows and not any(_fits(row, form, to, columns) for row in _sample(home, name)):
         problem = made.problems[0] if made.problems else None
@@ -42,7 +44,7 @@ def check_dataset(home: Path, name: str, to: str, columns: Columns | None = None
             "No row of {file} can be used for {family}: row {row} {reason}.",
             fields=("dataset",),
             file=name,
-            family=Text(NEEDS[to].title),
+            family=asker or Text(NEEDS[to].title),
             row=problem.row if problem else 1,
             reason=problem.reason if problem else Text("does not fit"),
         )

@@ -150,8 +150,8 @@ def offered(guesses: Iterable[Guess]) -> list[str]:
     return [to for to in COPIED.get(best, ()) if fitting(known, to) is None]
 
 
-def misfit(file: str, guesses: list[Guess], fields: Iterable[str], to: str) -> Problem:
-    """The sentence for a dataset that `to` can't use."""
+def misfit(file: str, guesses: list[Guess], fields: Iterable[str], to: str, asker: Text | None = None) -> Problem:
+    """The sentence for a dataset that `to`, or an `asker` that takes the same, can't use. A copy is for the family."""
     family, takes = Text(NEEDS[to].title), Text(NEEDS[to].takes)
     if to in offered(guesses):
         return Problem(
@@ -164,6 +164,7 @@ def misfit(file: str, guesses: list[Guess], fields: Iterable[str], to: str) -> P
             takes=takes,
             to=to,
         )
+    family = asker or family
     if guesses:
         return Problem(
             "{file} holds {holds}; {family} needs {takes}. Rename its fields or pick another dataset.",

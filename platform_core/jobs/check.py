@@ -104,14 +104,9 @@ def _check_packages(spec: JobSpec, health: Health) -> list[Finding]:
 
 
 def _check_dataset(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, reference: Reference) -> None:
-    if algorithm.dataset_format is None:
-        return
-    try:
-        check_dataset(workspace.home, reference.value, algorithm.dataset_format, reward_columns(workspace, spec))
-    except Problem as problem:
-        if "family" in problem.text.values and "to" not in problem.text.values:  # where a copy is offered, it is for it
-            problem.text.values["family"] = Text(algorithm.title)
-        raise
+    if algorithm.dataset_format:
+        columns, title = reward_columns(workspace, spec), Text(algorithm.title)
+        check_dataset(workspace.home, reference.value, algorithm.dataset_format, columns, title)
 
 
 def _check_model(workspace: Workspace, algorithm: Algorithm, spec: JobSpec, reference: Reference) -> list[Finding]:

@@ -28,7 +28,7 @@ SHOWN = 20
 """Answers of each kind that go to the monitor; all of them stand in samples.jsonl."""
 NAMES = {"greedy": "exact_match", "sampled": "sampled_accuracy"}
 REWARD_NAMES = {"greedy": "greedy_reward", "sampled": "sampled_reward"}
-"""What the mean score is called where the reward is not exact match: it need be no share of right answers."""
+"""What the mean score of a mode is called where the reward is not exact match: it need be no share of right answers."""
 
 
 @dataclass
@@ -105,10 +105,12 @@ def evaluate(run: Run, report: Report) -> dict[str, object]:
         questions = Questions(prompts, rows, spec, scorer, Failures(report))
         result: dict[str, object] = {"n": len(rows)}
         if spec.greedy:
-            result |= greedy_result(ask(model, tokenizer, questions, report, "greedy", 1), spec)
+            greedy = ask(model, tokenizer, questions, report, "greedy", 1)
+            result |= greedy_result(greedy, questions.names["greedy"], spec.seed)
         if spec.samples:
             torch.manual_seed(spec.seed)
-            result |= sampled_result(ask(model, tokenizer, questions, report, "sampled", spec.samples), spec)
+            sampled = ask(model, tokenizer, questions, report, "sampled", spec.samples)
+            result |= sampled_result(sampled, questions.names["sampled"], spec.seed)
     if questions.failures.count:
         result["not_scored"] = questions.failures.count
     lines = (json.dumps(answer, ensure_ascii=False) for answer in questions.answers)
@@ -148,15 +150,14 @@ def ask(
     return found
 
 
-def greedy_result(answers: list[dict[str, Any]], spec: EvaluateSpec) -> dict[str, object]:
+def greedy_result(answers: list[dict[str, Any]], name: str, seed: int) -> dict[str, object]:
     """Mean score of the greedy answers, over all with an interval, by category, and by function of the reward.
 
     The interval is Wilson's where every score is 0 or 1, else a bootstrap's over questions.
     """
-    name = NAMES["greedy"] if spec.reward == EXACT_MATCH else REWARD_NAMES["greedy"]
     scores = [score_of(a) for a in answers]
     shares = all(score in (0.0, 1.0) for score in scores)
-    low, high = wilson(sum(scores), len(scores)) if shares else bootstrap_mean(scores, spec.seed)
+    low, high = wilson(sum(scores), len(scores)) if shares else bootstrap_mean(scores, seed)
     result: dict[str, object] = {name: mean(answers), f"{name}_low": low, f"{name}_high": high}
     for category in sorted({a["category"] for a in answers if a["category"] is not None}):
         result[f"{name}/{category}"] = mean([a for a in answers if a["category"] == category])
@@ -168,15 +169,14 @@ def greedy_result(answers: list[dict[str, Any]], spec: EvaluateSpec) -> dict[str
     return result
 
 
-def sampled_result(answers: list[dict[str, Any]], spec: EvaluateSpec) -> dict[str, object]:
+def sampled_result(answers: list[dict[str, Any]], name: str, seed: int) -> dict[str, object]:
     """Mean score of the sampled answers with a 95 % bootstrap interval over questions."""
     by_question: dict[int, list[float]] = {}
     for answer in answers:
         by_question.setdefault(answer["question"], []).append(score_of(answer))
-    low, high = bootstrap_mean([sum(group) / len(group) for group in by_question.values()], spec.seed)
-    if spec.reward == EXACT_MATCH:
-        return {"sampled_accuracy": mean(answers), "sampled_low": low, "sampled_high": high}
-    return {"sampled_reward": mean(answers), "sampled_reward_low": low, "sampled_reward_high": high}
+    low, high = bootstrap_mean([sum(group) / len(group) for group in by_question.values()], seed)
+    stem = name.removesuffix("_accuracy")
+    return {name: mean(answers), f"{stem}_low": low, f"{stem}_high": high}
 
 
 def score_of(answer: dict[str, Any]) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from platform_core.algorithms.scored import ScoredSpec
 from platform_core.clock import monotonic
-from platform_core.errors import Problem
+from platform_core.errors import Problem, Text
 from platform_core.rewards.answer import Answer, Score
 from platform_core.rewards.cases import check_cases
 from platform_core.rewards.presets import EXACT_MATCH, PRESETS, exact_match_reward
@@ -82,9 +82,13 @@ class Failures:
         """Look for errors in a batch's scores."""
         for score in scores:
             if score.error is not None:
-                self.count += 1
-                if self.count <= SHOWN_ERRORS:
-                    self.report.event("reward_error", f"{score.error} It counts as 0.", level="warning")
+                self.tell(score.error)
+
+    def tell(self, error: Text) -> None:
+        """An answer could not be scored."""
+        self.count += 1
+        if self.count <= SHOWN_ERRORS:
+            self.report.event("reward_error", f"{error} It counts as 0.", level="warning")
 
 
 class Watch:

@@ -15,7 +15,7 @@ from platform_core.errors import Problem, Text
 from platform_core.files import remove_whole
 from platform_core.verl.setup import Setup
 from runners.engines.hf import checkpoint
-from runners.engines.hf.rewards import SHOWN_ERRORS
+from runners.engines.hf.rewards import Failures
 from runners.engines.verl.names import SAME, ours
 from runners.job import Run
 from runners.report import Report
@@ -63,7 +63,6 @@ class Follower:
     tokens: int = 0
     values: dict[str, float] = field(default_factory=dict)
     saved: int = 0
-    unscored: int = 0
     reward_failed: Text | None = None
     """Why the reward stopped the training, where its policy is to stop."""
 
@@ -71,6 +70,7 @@ class Follower:
         assert isinstance(self.run.spec, EngineSpec)
         self.spec = self.run.spec
         self.metrics, self.reward_errors = Lines(self.setup.metrics_file), Lines(self.setup.reward_errors)
+        self.failures = Failures(self.report)
         self.best = checkpoint.Best(self.spec.keep_best, self.spec.best_is == "higher") if self.spec.keep_best else None
         self.step = self.saved = self.setup.resume or 0
         self._reported_step = self.step
@@ -91,15 +91,12 @@ class Follower:
             self._validation(step)
             self._validated = step
         for line in self.reward_errors.new():
-            self._reward_error(Text.from_json(line["error"]), bool(line["stops"]))
+            error = Text.from_json(line["error"])
+            if line["stops"]:
+                self.reward_failed = self.reward_failed or error
+            else:
+                self.failures.tell(error)
         self._checkpoint(ended)
-
-    def _reward_error(self, error: Text, stops: bool) -> None:
-        self.unscored += 1
-        if stops:
-            self.reward_failed = self.reward_failed or error
-        elif self.unscored <= SHOWN_ERRORS:
-            self.report.event("reward_error", f"{error} It counts as 0.", level="warning")
 
     def told(self) -> dict[str, float]:
         """The last values of the metrics that other engines have, too; verl's own are in the curves."""
