@@ -39,9 +39,9 @@ class Rotation:
         self._wanted: queue.SimpleQueue[Path] = queue.SimpleQueue()
         threading.Thread(target=self._run, name="log rotation", daemon=True).start()
 
-    def look(self, path: Path) -> None:
-        """Have the log of a running attempt packed where it has grown long; costs next to nothing."""
-        if monotonic() - self._looked.get(path, -LOOK_EVERY) < LOOK_EVERY:
+    def look(self, path: Path, ended: bool = False) -> None:
+        """Have the log of an attempt packed where it has grown long; costs next to nothing while it runs."""
+        if not ended and monotonic() - self._looked.get(path, -LOOK_EVERY) < LOOK_EVERY:
             return
         if len(self._looked) > 1000:
             self._looked.clear()

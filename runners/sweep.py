@@ -6,13 +6,12 @@ import logging
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import select
 
-from platform_core.clock import now
 from platform_core.database.engine import reading
 from platform_core.database.tables import jobs
 from platform_core.ids import is_id
@@ -37,7 +36,7 @@ class Sweeper:
 
     def clear_job(self, folder: Path, older_than: float | None = None) -> int:
         """Take every half-written part of a job that has no process out of sight; how many there were."""
-        found = [part for part in parts(folder) if older_than is None or _age(part) >= older_than]
+        found = list(parts(folder) if older_than is None else self._older(parts(folder), older_than))
         for part in found:
             try:
                 self.aside.mkdir(parents=True, exist_ok=True)
@@ -77,10 +76,23 @@ class Sweeper:
             remove_part(path)
 
     def _put_into_trash(self, folder: Path) -> None:
-        if _age(folder) < OLD:
+        if not self._older([folder], OLD):
             return
         target = trash.put(self.workspace, folder, "orphans")
         log.warning("%s has no row in the database: moved to %s", folder, target)
+
+    def _older(self, paths: Iterable[Path], seconds: float) -> list[Path]:
+        """What was last changed so long ago, by the clock that stamps the files: this machine's may have jumped."""
+        stamp = self.aside / uuid.uuid4().hex
+        try:
+            self.aside.mkdir(parents=True, exist_ok=True)
+            stamp.touch()
+            at = stamp.stat().st_mtime
+            return [path for path in paths if at - path.lstat().st_mtime >= seconds]
+        except OSError:  # no room for a file, or one went meanwhile: nothing is old enough to be sure
+            return []
+        finally:
+            remove_part(stamp)
 
 
 def remove_part(part: Path) -> None:
@@ -98,10 +110,3 @@ def parts(folder: Path) -> Iterator[Path]:
         for pattern in (".*.part", ".*.old"):
             yield from place.glob(pattern)
     yield from ray_folders(folder)
-
-
-def _age(path: Path) -> float:
-    try:
-        return now() - path.stat().st_mtime
-    except OSError:
-        return -1.0

@@ -225,6 +225,7 @@ class Watcher:
 
     def _settle(self, job: Job, watch: Watch, ended: Exit) -> None:
         self._copy_progress(job, watch, every=0.0)
+        self._logs.look(watch.order.attempt.log, ended=True)
         self.sweeper.clear_job(watch.order.folder)
         with reading(self.workspace.engine) as connection:
             stopped_by = queue.stopped_by(connection, job.id)
