@@ -18,7 +18,7 @@ define bootstrap
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-verl demo run test test-fast faults doctor lint format docs lock clean distclean
+.PHONY: help setup setup-verl demo run test test-fast verl gpu faults doctor lint format docs lock clean distclean
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -59,6 +59,11 @@ verl: ## Run every training on verl that this machine's CPU can (several minutes
 faults: ## Kill, fill, lock, corrupt and race at random, 200 rounds (ROUNDS=200 SEED=0)
 	$(bootstrap) --with tests
 	@LATHE_KILL_ROUNDS=$(or $(ROUNDS),200) LATHE_KILL_SEED=$(SEED) $(PY) -m pytest -s tests/faults
+
+gpu: ## Run what needs an NVIDIA GPU: tests, and trainings of half a billion parameters beside bare TRL
+	$(bootstrap) --with python-tests
+	@$(PY) -m pytest --timeout=600 --durations=10 tests/gpu
+	@$(PY) -m benchmarks.training --gpu --pairs 2 --steps 16
 
 doctor: ## Try the doctor's rules on many seeded runs and on real ones (SEEDS=20)
 	$(bootstrap) --with python-tests

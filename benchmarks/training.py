@@ -1,11 +1,13 @@
 """What a training step costs: each algorithm as a job of the platform against a bare TRL script of the same settings.
 
-    python -m benchmarks.training [--pairs 7] [--steps 60] [--only dpo --only kto]
+    python -m benchmarks.training [--pairs 7] [--steps 60] [--only dpo --only kto] [--gpu]
 
 Both runs alternate, each in a fresh fork of one warm parent, on one thread. Compared are the CPU seconds of
 `Trainer.train()`, all threads counted; the job also reports metrics, gradient norms by layer and progress, and the bare
 script logs every step. Prints the ratio of the least costs (others on the machine only ever add), the median of the
 rounds' ratios with its spread, and the losses at the first step.
+With `--gpu` both train a fresh model of half a billion parameters in bfloat16 on the GPU, and compared is the time that
+a step takes from the fifth on; tokens a second, MFU and the most GPU memory of both are printed, too.
 A new algorithm is one more entry of `PEERS`.
 """
 
@@ -16,21 +18,54 @@ import json
 import os
 import random
 import re
+import shutil
 import statistics
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.overhead import in_a_fork, losses, run_lathe, timed, write_job
+from benchmarks.overhead import in_a_fork, losses, timed, write_job
 from platform_core.demo.data import write_datasets
 from platform_core.demo.recipe import STAGE, stages
+from platform_core.jobs.utilization import utilization
+from platform_core.metrics.reader import Reader
 from runners import programs
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How big the model and the rows are, and on what both sides compute.
+
+    `model`: settings of the start model's training. `sums` are in a row, which may be `longer` times as long.
+    """
+
+    spec: Row
+    bare: Row
+    model: Row
+    sums: int = 1
+    longer: int = 1
+    unit: str = "least CPU ms a step"
+
+
 COMMON: Row = {"learning_rate": 1e-4, "batch_size": 16, "seed": 0, "logging_steps": 1, "cpu_slots": 1}
+CPU = Scale(COMMON, {"use_cpu": True, "bf16": False, "dataloader_pin_memory": False}, {})
+WIDE: Row = {"hidden_size": 1280, "layers": 24, "heads": 20, "kv_heads": 20, "intermediate_size": 3456}
+GPU = Scale(
+    COMMON | {"device": "cuda", "dtype": "bfloat16", "batch_size": 32},
+    {"bf16": True},
+    WIDE | {"device": "cuda", "dtype": "bfloat16", "context_length": 1024, "max_steps": 2, "warmup_steps": 0},
+    sums=32,
+    longer=8,
+    unit="least ms a step",
+)
+WARM = 4
+"""Steps on a GPU that are not counted: the first ones choose kernels and take memory from the driver."""
 
 
 @dataclass
@@ -64,7 +99,7 @@ class Peer:
     """
 
     kind: str
-    rows: Callable[[], list[Row]]
+    rows: Callable[[int], list[Row]]
     trainer: Callable[[Bare], Any]
     spec: Row = field(default_factory=dict)
     length: Row = field(default_factory=lambda: {"max_length": 64})
@@ -72,22 +107,25 @@ class Peer:
     models: tuple[str, ...] = ("model",)
 
 
-def pairs() -> list[Row]:
-    """Sums worked out right, and with a wrong last digit."""
+def pairs(sums: int = 1) -> list[Row]:
+    """Sums worked out right, and with a wrong last result; `sums` of them in a row."""
     rng = random.Random(0)
     found = []
     for _ in range(1000):
-        a, b = rng.randrange(100), rng.randrange(100)
-        steps = f"{a % 10}+{b % 10}={a % 10 + b % 10} "
-        found.append({"prompt": f"{a}+{b}=", "chosen": f"{steps}#{a + b}", "rejected": f"{steps}#{a + b + 1}"})
+        numbers = [(rng.randrange(100), rng.randrange(100)) for _ in range(sums)]
+        prompt, result = f"{numbers[0][0]}+{numbers[0][1]}=", str(sum(numbers[-1]))
+        told = " ".join(f"{a}+{b}={a % 10}+{b % 10}={a % 10 + b % 10} #{a + b}" for a, b in numbers)
+        right = told.removeprefix(prompt)
+        wrong = right.removesuffix(result) + str(sum(numbers[-1]) + 1)
+        found.append({"prompt": prompt, "chosen": right, "rejected": wrong})
     return found
 
 
-def rated() -> list[Row]:
+def rated(sums: int = 1) -> list[Row]:
     """The same answers, each with its label, in an order without a pattern."""
     made = [
         {"prompt": pair["prompt"], "completion": pair[side], "label": side == "chosen"}
-        for pair in pairs()
+        for pair in pairs(sums)
         for side in ("chosen", "rejected")
     ]
     random.Random(1).shuffle(made)
@@ -129,9 +167,9 @@ def reward_model(bare: Bare) -> Any:
     return RewardTrainer(args=RewardConfig(**bare.settings), **bare.parts() | {"model": model})
 
 
-def answers() -> list[Row]:
+def answers(sums: int = 1) -> list[Row]:
     """Sums with their answers."""
-    return [{"prompt": pair["prompt"], "completion": pair["chosen"]} for pair in pairs()]
+    return [{"prompt": pair["prompt"], "completion": pair["chosen"]} for pair in pairs(sums)]
 
 
 def sft(bare: Bare, **more: Any) -> Any:
@@ -140,7 +178,7 @@ def sft(bare: Bare, **more: Any) -> Any:
     return SFTTrainer(args=SFTConfig(**bare.settings, **more), **bare.parts())
 
 
-def prompts() -> list[Row]:
+def prompts(_sums: int = 1) -> list[Row]:
     """Sums with the answer that the reward checks."""
     rng = random.Random(0)
     asked = [(rng.randrange(100), rng.randrange(100)) for _ in range(1000)]
@@ -201,7 +239,29 @@ PEERS: dict[str, Peer] = {
 }
 
 
-def run_bare(folder: Path, peer: Peer, spec: Row, model: Path, rows: list[Row]) -> int:
+def timed_steps(target: Path) -> None:
+    """In the child: write the seconds of `Trainer.train()`, as if each step took what those after `WARM` took."""
+    import torch
+    from transformers import Trainer, TrainerCallback
+
+    train, ends = Trainer.train, []
+
+    class Clock(TrainerCallback):
+        def on_step_end(self, *_args: Any, **_more: Any) -> None:
+            torch.cuda.synchronize()
+            ends.append(time.perf_counter())
+
+    def measured(self: Any, *args: Any, **more: Any) -> Any:
+        self.add_callback(Clock())
+        done = train(self, *args, **more)
+        target.write_text(str((ends[-1] - ends[WARM - 1]) / (len(ends) - WARM) * len(ends)))
+        target.with_name("memory.txt").write_text(str(torch.cuda.max_memory_allocated()))
+        return done
+
+    Trainer.train = measured
+
+
+def run_bare(folder: Path, peer: Peer, spec: Row, scale: Scale, model: Path, rows: list[Row]) -> int:
     """The way of a person with TRL alone: load, train, keep the logs."""
     os.environ.update(programs.ENVIRONMENT)
     import torch
@@ -209,13 +269,11 @@ def run_bare(folder: Path, peer: Peer, spec: Row, model: Path, rows: list[Row]) 
 
     torch.set_num_threads(1)
     folder.mkdir()
-    timed(folder / "cpu.txt")
+    (timed if scale is CPU else timed_steps)(folder / "cost.txt")
     settings = {
         "output_dir": str(folder / "out"),
-        "use_cpu": True,
-        "bf16": False,
+        **scale.bare,
         "gradient_checkpointing": False,
-        "dataloader_pin_memory": False,
         "report_to": "none",
         "disable_tqdm": True,
         "save_strategy": "no",
@@ -224,7 +282,7 @@ def run_bare(folder: Path, peer: Peer, spec: Row, model: Path, rows: list[Row]) 
         "per_device_train_batch_size": spec["batch_size"],
         "learning_rate": spec["learning_rate"],
         "weight_decay": 0.01,
-        **peer.length,
+        **{name: spec[name] for name in peer.length},
         "logging_steps": spec["logging_steps"],
         "logging_first_step": True,
     }
@@ -235,8 +293,16 @@ def run_bare(folder: Path, peer: Peer, spec: Row, model: Path, rows: list[Row]) 
     return 0
 
 
-def start_model(home: Path) -> Path:
-    """The demo's pretrained model."""
+def run_job(job: Path, scale: Scale) -> int:
+    """The platform's way: the program of the job."""
+    import runners.programs.train as program
+
+    (timed if scale is CPU else timed_steps)(job / "cost.txt")
+    return program.main(job)
+
+
+def start_model(home: Path, scale: Scale) -> Path:
+    """The demo's pretrained model, or a wider one of its kind."""
     names, done = write_datasets(home, 0), {}
     for stage in stages(0, names):
         values = {name: str(stage.spec[name]) for name in ("dataset", "model", "tokenizer") if stage.spec.get(name)}
@@ -247,7 +313,8 @@ def start_model(home: Path) -> Path:
         program = __import__(
             f"runners.programs.{'tokenizer' if stage.kind == 'tokenizer' else 'train'}", fromlist=["main"]
         )
-        job = write_job(home / stage.name, stage.kind, stage.spec, paths)
+        spec = stage.spec | (scale.model if stage.kind == "pretrain" else {})
+        job = write_job(home / stage.name, stage.kind, spec, paths)
         in_a_fork(partial(program.main, job), home / "log.txt")
         done[stage.name] = job / "output"
         if stage.kind == "pretrain":
@@ -255,20 +322,18 @@ def start_model(home: Path) -> Path:
     raise AssertionError("the recipe pretrains no model")
 
 
-def compare(name: str, home: Path, model: Path, rounds: int, steps: int) -> float:
+def compare(name: str, home: Path, model: Path, scale: Scale, rounds: int, steps: int) -> float:
     """Run the rounds of one algorithm and print its line; the least cost of the job over the script's."""
     peer, folder_name = PEERS[name], name.replace(" / ", "-")
-    spec, rows, data = (
-        COMMON | peer.spec | peer.length | {"max_steps": steps},
-        peer.rows(),
-        home / f"{folder_name}.jsonl",
-    )
+    length = {setting: most * scale.longer for setting, most in peer.length.items()}
+    spec = scale.spec | peer.spec | length | {"max_steps": steps}
+    rows, data = peer.rows(scale.sums), home / f"{folder_name}.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     paths = {**dict.fromkeys(peer.models, model), "dataset": data}
     written = spec | {field: str(path) for field, path in paths.items()}
     runs: dict[str, Callable[[Path], int]] = {
-        "trl": lambda folder: run_bare(folder, peer, spec, model, rows),
-        "lathe": lambda folder: run_lathe(write_job(folder, peer.kind, written, paths)),
+        "trl": lambda folder: run_bare(folder, peer, spec, scale, model, rows),
+        "lathe": lambda folder: run_job(write_job(folder, peer.kind, written, paths), scale),
     }
     cost: dict[str, list[float]] = {"trl": [], "lathe": []}
     for number in range(rounds + 1):
@@ -276,14 +341,30 @@ def compare(name: str, home: Path, model: Path, rounds: int, steps: int) -> floa
             folder = home / f"{folder_name}-{side}-{number}"
             in_a_fork(partial(runs[side], folder), home / "log.txt")
             if number:  # the first round warms the disk
-                cost[side].append(1000 * float((folder / "cpu.txt").read_text()) / steps)
+                cost[side].append(1000 * float((folder / "cost.txt").read_text()) / steps)
     ours, theirs = (losses(home / f"{folder_name}-{side}-1")[0] for side in ("lathe", "trl"))
     ratios = [mine / its for mine, its in zip(cost["lathe"], cost["trl"], strict=True)]
     middle, spread = statistics.median(ratios), (max(ratios) - min(ratios)) / 2
     each = " ".join(f"{min(cost[side]):8.2f}" for side in runs)
     least = min(cost["lathe"]) / min(cost["trl"])
-    print(f"{name:<24} {each}   {least:6.3f}   {middle:.3f} ± {spread:.3f}   {ours:.5f} / {theirs:.5f}", flush=True)
+    speed = "" if scale is CPU else "   " + on_gpu(peer.kind, *(home / f"{folder_name}-{side}-1" for side in runs))
+    print(
+        f"{name:<24} {each}   {least:6.3f}   {middle:.3f} ± {spread:.3f}   {ours:.5f} / {theirs:.5f}{speed}", flush=True
+    )
+    for folder in home.glob(f"{folder_name}-*-*"):
+        shutil.rmtree(folder, ignore_errors=True)  # models of gigabytes
     return least
+
+
+def on_gpu(kind: str, bare: Path, job: Path) -> str:
+    """Tokens a second and MFU of the job, the most memory of both."""
+    with Reader(job / "metrics.sqlite") as run:
+        told = [value for value in run.points("tokens_per_second")[1][WARM:] if value > 0]
+        speed = statistics.median(told) if told else 0.0
+        share = utilization(kind, run.progress(), speed)
+    most = [int((folder / "memory.txt").read_text()) / 2**30 for folder in (bare, job)]
+    mfu = "   –" if share is None else f"{share:4.0%}"
+    return f"{speed:9,.0f} tokens/s, MFU {mfu}, GiB trl {most[0]:.1f} lathe {most[1]:.1f}"
 
 
 def main() -> None:
@@ -292,13 +373,15 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--only", action="append", choices=list(PEERS))
+    parser.add_argument("--gpu", action="store_true", help="half a billion parameters in bfloat16 on the GPU")
     asked = parser.parse_args()
+    scale = GPU if asked.gpu else CPU
     programs.preload()
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
-        model = start_model(home)
-        print(f"{'least CPU ms a step':<24} {'trl':>8} {'lathe':>8}   ratio    each round      first loss, lathe / trl")
-        found = {name: compare(name, home, model, asked.pairs, asked.steps) for name in asked.only or PEERS}
+        model = start_model(home, scale)
+        print(f"{scale.unit:<24} {'trl':>8} {'lathe':>8}   ratio    each round      first loss, lathe / trl")
+        found = {name: compare(name, home, model, scale, asked.pairs, asked.steps) for name in asked.only or PEERS}
     if any(ratio > 1.02 for name, ratio in found.items() if PEERS[name].same):
         raise SystemExit(1)
 

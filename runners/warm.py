@@ -25,15 +25,21 @@ from typing import Any, NoReturn
 from platform_core.clock import monotonic
 from runners.attempt import Attempt
 from runners.keeper import keep
+from runners.untouched import forks_have_cuda
 
 ROOM = "LATHE_ATTEMPT=" + "." * 80
 """What the warm parent's environment holds, to be written over in its forks."""
+CUDA_BEGUN = 3
+"""Exit code of a warm parent whose forks could not use a GPU."""
 
 
 def serve(line: socket.socket, what: str) -> None:
     """Load the libraries, then fork for each request until the supervisor is gone."""
     began, used = monotonic(), time.process_time()
     preload(what)
+    if not forks_have_cuda():
+        print("warm parent: a library that it imported has begun CUDA", file=sys.stderr, flush=True)
+        os._exit(CUDA_BEGUN)
     gc.collect()
     gc.freeze()  # so that a collection in a fork does not copy every page
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers need no parent

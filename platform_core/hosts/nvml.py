@@ -55,6 +55,20 @@ def versions() -> tuple[str, int]:
             return "", 0
 
 
+def capability() -> tuple[int, int] | None:
+    """The highest compute capability of the GPUs, as (major, minor); None where none tells."""
+    with _alone:
+        nvml = _begin()
+        if isinstance(nvml, str):
+            return None
+        try:
+            handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
+            found = [nvml.nvmlDeviceGetCudaComputeCapability(handle) for handle in handles]
+        except nvml.NVMLError:
+            return None
+        return max(((int(major), int(minor)) for major, minor in found), default=None)
+
+
 def close() -> None:
     """Let NVML go; the next call opens it again."""
     import pynvml

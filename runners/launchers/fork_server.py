@@ -14,7 +14,7 @@ from pathlib import Path
 from platform_core.clock import monotonic
 from platform_core.root import ROOT
 from runners.launchers.environment import runner_environment
-from runners.warm import ROOM
+from runners.warm import CUDA_BEGUN, ROOM
 
 log = logging.getLogger("lathe.supervisor")
 FIRST_REST, LONGEST_REST = 1.0, 300.0
@@ -45,6 +45,9 @@ class ForkServer:
             return []
         answers = self._read()
         code = self._process.poll()
+        if code == CUDA_BEGUN and self.preload != "frame":
+            log.warning("a warm parent with the libraries is no use for GPUs here: the next one is without them")
+            self.preload = "frame"
         if code is not None:
             log.warning("the warm parent (pid %s) ended with %s; a new one in %.0f s", self.pid, code, self._rest)
             self._forget()

@@ -13,6 +13,7 @@ from runners import ranks
 from runners.job import Run, load_run, run_job
 from runners.provenance import record_beside
 from runners.report import Report
+from runners.untouched import cuda_untouched
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -57,8 +58,9 @@ def preload() -> None:
     one bit for bit.
     """
     os.environ.update(ENVIRONMENT)
-    for module in HEAVY:
-        importlib.import_module(module)
+    with cuda_untouched():
+        for module in HEAVY:
+            importlib.import_module(module)
 
 
 def run_engine(folder: Path, verb: str) -> int:

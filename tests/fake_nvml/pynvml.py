@@ -2,7 +2,7 @@
 
     {"error": "LIBRARY_NOT_FOUND", "driver": "570.1", "cuda": 12080, "gpus": [{"uuid": "GPU-0", "name": "NVIDIA H200",
       "memory_total": 0, "memory_used": 0, "utilization": 0, "temperature": 0, "power": 0, "power_limit": 0,
-      "processes": [{"pid": 1, "memory": 0}], "error": "GPU_IS_LOST"}]}
+      "capability": [9, 0], "processes": [{"pid": 1, "memory": 0}], "error": "GPU_IS_LOST"}]}
 
 A field that is null or missing is NOT_SUPPORTED; without a file there is no library. Memory in bytes, power in W.
 """
@@ -111,6 +111,10 @@ def nvmlDeviceGetUUID(handle):
 
 def nvmlDeviceGetName(handle):
     return _field(handle, "name")
+
+
+def nvmlDeviceGetCudaComputeCapability(handle):
+    return tuple(_field(handle, "capability"))
 
 
 def nvmlDeviceGetMemoryInfo(handle):

@@ -4,13 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from platform_core.jobs import processes, service
 from platform_core.jobs.store import Job
 
-from .stage import Stage, assert_true, kill
+from .conftest import FAKE_NVML
+from .stage import REHEARSAL, ROOT, Stage, assert_true, kill
+
+BEGINS_CUDA = """
+import importlib, sys, torch
+torch.cuda._is_in_bad_fork = lambda: True
+sys.path.pop(sys.path.index(__path__[0].removesuffix("/bitsandbytes")))
+del sys.modules["bitsandbytes"]
+importlib.import_module("bitsandbytes")
+"""
+ON_A_GPU = """
+import torch, torch._dynamo, torch._inductor.utils
+begun = []
+torch.version.cuda, torch._C._cuda_getCurrentRawStream = "13.0", lambda device: 0
+torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: 2
+torch.cuda._lazy_init = lambda: begun.append(1)
+from runners.programs import preload
+preload()
+from bitsandbytes.cuda_specs import get_cuda_specs
+from runners.untouched import cuda_untouched
+with cuda_untouched():
+    print("{}.{}".format(*get_cuda_specs().highest_compute_capability))
+print("begun" if begun else "untouched")
+"""
 
 
 def parent(stage: Stage) -> int | None:
@@ -90,6 +116,32 @@ def test_forked_and_cold_runs_of_the_real_engine_give_the_same_model(new_stage: 
         digests.append(hashlib.sha256(weights.read_bytes()).hexdigest())
         stage.close()
     assert digests[0] == digests[1]
+
+
+def test_a_library_that_begins_cuda_costs_the_head_start_and_no_job(
+    new_stage: Callable[..., Stage], tmp_path: Path
+) -> None:
+    """Played by a bitsandbytes that marks its process as torch does, and then is the real one."""
+    folder = tmp_path / "first" / "bitsandbytes"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text(BEGINS_CUDA)
+    stage = new_stage(LATHE_WARM="all", PYTHONPATH=os.pathsep.join(map(str, (folder.parent, ROOT, REHEARSAL))))
+    stage.start_supervisor()
+    stage.until(lambda: "warm parent ready" in stage.log())
+    assert "has begun CUDA" in stage.log()
+    assert "the next one is without them" in stage.log()
+    job = stage.create(steps=50, step_seconds=0.02)
+    assert is_forked(stage, job)
+    assert stage.wait_for(job).state == "completed"
+
+
+def test_imports_ask_nvml_what_would_begin_cuda(tell_nvml: Callable[..., None]) -> None:
+    tell_nvml(gpus=[{"uuid": "GPU-0", "capability": [9, 0]}, {"uuid": "GPU-1", "capability": [8, 0]}])
+    done = subprocess.run([sys.executable, "-c", ON_A_GPU], env=os.environ | {
+        "PYTHONPATH": os.pathsep.join(map(str, (FAKE_NVML, ROOT)))
+    }, capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split() == ["9.0", "untouched"]
 
 
 def test_a_job_that_waits_for_the_parent_to_load_can_be_stopped(new_stage: Callable[..., Stage]) -> None:
