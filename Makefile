@@ -38,15 +38,16 @@ run: ## Serve the web page (HOST=127.0.0.1 PORT=8501 PLATFORM_HOME=./workspace)
 	$(bootstrap)
 	@.venv/bin/lathe serve --host $(HOST) --port $(PORT)
 
-# Tests that start nothing but one computing process share the cores; those of kills, queues and pages have them alone.
+# Tests that start nothing but one computing process are dealt out one by one; those of pages run in a row, beside them
+# those of kills and queues.
 BESIDE := tests/unit tests/integration/engines tests/learning
-ALONE := tests/integration --ignore=tests/integration/engines tests/faults tests/e2e
+IN_A_ROW := tests/integration --ignore=tests/integration/engines tests/faults tests/e2e
 
 test: ## Run every test; installs what the tests need first
 	$(bootstrap) --with tests
 	@failed=0; \
 	  $(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal --durations=15 $(BESIDE) || failed=1; \
-	  $(PY) -m pytest --durations=15 $(ALONE) || failed=1; exit $$failed
+	  $(PY) -m pytest --numprocesses 2 --dist loadgroup --durations=15 $(IN_A_ROW) || failed=1; exit $$failed
 
 test-fast: ## Run the quick tests that need no other process (under a minute)
 	$(bootstrap) --with python-tests
