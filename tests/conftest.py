@@ -22,11 +22,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 PAGES = Path(__file__).parent / "e2e"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     """With `--dist loadgroup`: pages share one server and browser; what starts many processes goes one by one."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group("pages" if PAGES in item.path.parents else "processes"))
+    yield  # to the plugin that reads the marks
 
 
 def _no_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
