@@ -47,7 +47,7 @@ test: ## Run every test; installs what the tests need first
 	$(bootstrap) --with tests
 	@failed=0; \
 	  $(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal --durations=15 $(BESIDE) || failed=1; \
-	  $(PY) -m pytest --numprocesses 2 --dist loadgroup --durations=15 $(IN_A_ROW) || failed=1; exit $$failed
+	  $(PY) -m pytest --numprocesses 2 --dist loadscope --durations=15 $(IN_A_ROW) || failed=1; exit $$failed
 
 test-fast: ## Run the quick tests that need no other process (under a minute)
 	$(bootstrap) --with python-tests

@@ -3,10 +3,11 @@
 import os
 import signal
 from collections.abc import Generator
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -19,15 +20,15 @@ settings.register_profile("explore", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
-PAGES = Path(__file__).parent / "e2e"
+class Rows(LoadScopeScheduling):
+    """With `--dist loadscope` two rows: tests of pages, which share a server and a browser, and all others."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "pages" if nodeid.startswith("tests/e2e/") else "processes"
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """With `--dist loadgroup`: pages share one server and browser; what starts many processes goes one by one."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("pages" if PAGES in item.path.parents else "processes"))
-    yield  # to the plugin that reads the marks
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    return Rows(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 def _no_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
