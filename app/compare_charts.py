@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from app.compare_tables import group_text, setting_text
-from app.format import number
+from app.compare_tables import group_text, setting_text, spread_text
 from app.words import say
+from platform_core.evaluation.scores import Score
 from platform_core.jobs.compare import ABSENT, Group, Run, SettingRow, setting_title
 from platform_core.jobs.looks import looks
 
@@ -53,7 +53,7 @@ def scatter_figure(runs: Sequence[Run], setting: SettingRow, metric: str) -> dic
             "marker": {"size": 10},
             "meta": {"part": "line", "colour": look[run.job.id][0]},
             "customdata": [escape(setting_text(setting.name, value), quote=False)],
-            "hovertemplate": "%{y:.4g} · %{customdata}",
+            "hovertemplate": f"%{{y:{number_format(metric)}}} · %{{customdata}}",
         }
         if score.low is not None and score.high is not None:
             trace["error_y"] = {
@@ -71,7 +71,7 @@ def scatter_figure(runs: Sequence[Run], setting: SettingRow, metric: str) -> dic
         x_axis |= {"range": [ends[0] - beside, ends[1] + beside], "zeroline": False}
     else:
         x_axis["range"] = [-0.6, len({setting_text(setting.name, v) for _run, v, _y in points}) - 0.4]
-    return framed(traces, setting_title(setting.setting, say), x_axis, f"{setting.name}:{metric}")
+    return framed(traces, setting_title(setting.setting, say), x_axis, setting.name, metric)
 
 
 def group_figure(by: str, title: str, groups: Sequence[Group], metric: str) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def group_figure(by: str, title: str, groups: Sequence[Group], metric: str) -> d
         "text": [escape(run.job.name[:80], quote=False) for _label, run in points],
         "marker": {"size": 7, "opacity": 0.45},
         "meta": {"part": "line", "colour": 0},
-        "hovertemplate": "%{y:.4g}<extra>%{text}</extra>",
+        "hovertemplate": f"%{{y:{number_format(metric)}}}<extra>%{{text}}</extra>",
     }  # fmt: skip
     there = [(label, group) for label, group in zip(labels, groups, strict=True) if group.mean is not None]
     means = {
@@ -96,25 +96,31 @@ def group_figure(by: str, title: str, groups: Sequence[Group], metric: str) -> d
         "x": [label for label, _g in there],
         "y": [group.mean for _l, group in there],
         "error_y": {"type": "data", "array": [group.sd or 0 for _l, group in there], "thickness": 1.6, "width": 6},
-        "text": [f"n {group.n}, ± {number(group.sd, 2)}" for _l, group in there],
+        "text": [f"n {group.n}, ± {spread_text(metric, group.sd)}" for _l, group in there],
         "marker": {"size": 10, "symbol": "diamond"},
         "meta": {"part": "line", "colour": 1},
-        "hovertemplate": "%{y:.4g} (%{text})<extra></extra>",
+        "hovertemplate": f"%{{y:{number_format(metric)}}} (%{{text}})<extra></extra>",
     }
     axis = {"type": "category", "range": [-0.6, len(there) - 0.4]}
-    return framed([single, means], title, axis, f"{by}:{metric}")
+    return framed([single, means], title, axis, by, metric)
 
 
-def framed(traces: list[dict[str, Any]], x_title: str, x_axis: dict[str, Any], revision: str) -> dict[str, Any]:
-    """Traces of points with their axes."""
+def number_format(metric: str) -> str:
+    """How d3 writes a metric: a share in per cent, as the tables do."""
+    return ".4~p" if Score(metric, None).is_share else ".4~g"
+
+
+def framed(traces: list[dict[str, Any]], x_title: str, x_axis: dict[str, Any], x: str, metric: str) -> dict[str, Any]:
+    """Traces of points with their axes; `x`: the setting or group that lies along the first."""
     title = {"text": escape(x_title, quote=False), "standoff": 6}
     layout = {
         "margin": {"l": 44, "r": 24, "t": 22, "b": 40},
         "hovermode": "closest",
         "showlegend": False,
-        "uirevision": revision,
+        "uirevision": f"{x}:{metric}",
         "xaxis": {"title": title, "showgrid": False, "automargin": True, **x_axis},
-        "yaxis": {"nticks": 6, "automargin": True, "exponentformat": "power"},
+        "yaxis": {"nticks": 6, "automargin": True, "exponentformat": "power"}
+        | ({"tickformat": number_format(metric)} if Score(metric, None).is_share else {}),
         "meta": {"axis": "points"},
     }  # fmt: skip
     return {"data": traces, "layout": layout}

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.format import UNKNOWN, number
+from app.format import UNKNOWN, number, share
 from app.metric_words import hint
 from app.results import interval_text, value_text
 from app.sizes import typed
 from app.state import as_cell, kind_title
 from app.table import Cell, Column, Row, table, words
 from app.words import _, say
+from platform_core.evaluation.scores import Score
 from platform_core.jobs.compare import ABSENT, Comparison, Group, Run, SettingRow, best, metric_title, setting_title
 
 BESIDE_NAMES = 4
@@ -116,6 +117,11 @@ def metric_matrix(shown: Comparison, key: str) -> None:
     table(columns, rows, key=key)
 
 
+def spread_text(metric: str, sd: float | None) -> str:
+    """A standard deviation as its mean is read."""
+    return number(sd, 2) if sd is None or not Score(metric, sd).is_share else share(sd)
+
+
 def group_table(by: str, metric: str, found: Sequence[Group], key: str) -> None:
     """Groups of runs with n, mean and standard deviation of a metric."""
     columns = [
@@ -131,8 +137,10 @@ def group_table(by: str, metric: str, found: Sequence[Group], key: str) -> None:
             {
                 "label": words(group_text(by, group.label)),
                 "n": words(number(group.n)),
-                "mean": words(number(group.mean), exact=str(group.mean)),
-                "sd": words(number(group.sd, 2)),
+                "mean": words(
+                    UNKNOWN if group.mean is None else value_text(Score(metric, group.mean)), exact=str(group.mean)
+                ),
+                "sd": words(spread_text(metric, group.sd)),
                 "runs": words(", ".join(run.job.name[:40] for run in group.runs)),
             },
         )

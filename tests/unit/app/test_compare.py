@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.compare_charts import group_figure
+from app.compare_tables import spread_text
 from platform_core.database.engine import writing
 from platform_core.errors import Problem
 from platform_core.jobs import organize, store
@@ -57,6 +59,17 @@ def test_groups_have_n_mean_and_sample_deviation(workspace: Workspace) -> None:
     made = [run(workspace, loss, learning_rate=rate) for loss, rate in ((1.0, 1e-3), (3.0, 1e-3), (5.0, 2e-3))]
     found = grouped(compare(workspace, [j.id for j in made]), "learning_rate", "loss")
     assert [(g.label, g.n, g.mean, g.sd) for g in found] == [(1e-3, 2, 2.0, 2**0.5), (2e-3, 1, 5.0, None)]
+
+
+def test_a_share_is_read_in_per_cent_in_tables_and_on_axes(workspace: Workspace) -> None:
+    made = [run(workspace, 1.0, learning_rate=1e-3), run(workspace, 3.0, learning_rate=1e-3)]
+    groups = grouped(compare(workspace, [j.id for j in made]), "learning_rate", "loss")
+    for metric, shape in (("mean_token_accuracy", ".4~p"), ("loss", ".4~g")):
+        made_of = group_figure("learning_rate", "Learning rate", groups, metric)
+        assert all(f"%{{y:{shape}}}" in trace["hovertemplate"] for trace in made_of["data"])
+        assert made_of["layout"]["yaxis"].get("tickformat") == (shape if metric != "loss" else None)
+    assert spread_text("mean_token_accuracy", 0.0312) == "3.1 %"
+    assert spread_text("loss", None) == "–"
 
 
 def test_marks_are_found_and_put_back(workspace: Workspace) -> None:
