@@ -119,6 +119,7 @@ def sandboxed() -> int:
 
 
 def test_a_fork_bomb_stops_and_leaves_nothing(worker: SandboxWorker) -> None:
+    assert said(worker, "1 + 1") == "2"
     before = sandboxed()
     bomb = "while True:\n  try:\n    os.fork()\n  except OSError:\n    break\n"
     worker.call({"program": "import os\n" + bomb, "stdin": "", "seconds": 0.5}, 10)
