@@ -18,7 +18,7 @@ define bootstrap
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-verl demo run test test-fast verl gpu faults doctor lint format docs lock clean distclean
+.PHONY: help setup setup-verl demo run test test-fast thorough verl gpu faults doctor lint format docs lock clean distclean
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -38,20 +38,23 @@ run: ## Serve the web page (HOST=127.0.0.1 PORT=8501 PLATFORM_HOME=./workspace)
 	$(bootstrap)
 	@.venv/bin/lathe serve --host $(HOST) --port $(PORT)
 
-# Tests that start nothing but one computing process are dealt out one by one; those of pages run in a row, beside them
-# those of kills and queues.
+# Tests that start nothing but one computing process are dealt out one by one; the others run in rows (tests/conftest.py).
 BESIDE := tests/unit tests/integration/engines tests/learning
-IN_A_ROW := tests/integration --ignore=tests/integration/engines tests/faults tests/e2e
+IN_ROWS := tests/integration --ignore=tests/integration/engines tests/faults tests/e2e
 
-test: ## Run every test; installs what the tests need first
+test: ## Run the tests (under 45 minutes on two cores); installs what they need first
 	$(bootstrap) --with tests
 	@failed=0; \
-	  $(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal --durations=15 $(BESIDE) || failed=1; \
-	  $(PY) -m pytest --numprocesses 2 --dist loadscope --durations=15 $(IN_A_ROW) || failed=1; exit $$failed
+	  $(PY) -m pytest -m "not thorough" --numprocesses logical --maxprocesses 4 --dist worksteal --durations=15 $(BESIDE) || failed=1; \
+	  $(PY) -m pytest -m "not thorough" --numprocesses 2 --dist loadscope --durations=15 $(IN_ROWS) || failed=1; exit $$failed
 
 test-fast: ## Run the quick tests that need no other process (under a minute)
 	$(bootstrap) --with python-tests
 	@$(PY) -m pytest tests/unit -m "not slow" --durations=5
+
+thorough: ## Run the further cases that make test leaves out (about 15 minutes)
+	$(bootstrap) --with tests
+	@$(PY) -m pytest -m thorough --durations=15 tests
 
 verl: ## Run every training on verl that this machine's CPU can (several minutes)
 	$(bootstrap) --with python-tests

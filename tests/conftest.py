@@ -21,10 +21,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 class Rows(LoadScopeScheduling):
-    """With `--dist loadscope` two rows: tests of pages, which share a server and a browser, and all others."""
+    """With `--dist loadscope` three rows: pages, which share a server and a browser; faults and Ray; all others."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "pages" if nodeid.startswith("tests/e2e/") else "processes"
+        if nodeid.startswith("tests/e2e/"):
+            return "pages"
+        return "faults" if nodeid.startswith(("tests/faults/", "tests/integration/verl/")) else "others"
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:

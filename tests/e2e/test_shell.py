@@ -42,7 +42,7 @@ def test_yaml_typed_by_hand_fills_the_form(page: Page, opened: Opened) -> None:
 
 def test_markup_in_an_address_is_shown_as_text(page: Page, opened: Opened) -> None:
     opened(page, f"/datasets?name={quote(MARKUP)}")
-    page.get_by_role("alert").wait_for()
+    page.get_by_test_id("stAlertContainer").wait_for()
     shown = page.locator("[data-testid=stMain]").inner_text().replace("\u2060", "")  # it keeps an address from a link
     assert MARKUP[:70] in shown
     assert page.locator("[data-testid=stMain] img").count() == 0

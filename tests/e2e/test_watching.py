@@ -108,7 +108,14 @@ def test_zoom_and_node_survive_new_points(page: Page, server: Server, opened: Op
     page.wait_for_function("() => window.kept._fullLayout.xaxis.range[0] < 2")
 
 
-@pytest.mark.parametrize("view", ["axis=time", "axis=tokens", "axis=epoch", "also=clip,logx", "axis=tokens&also=logx"])
+@pytest.mark.parametrize(
+    "view",
+    [
+        "axis=time",
+        "axis=tokens&also=logx",
+        *(pytest.param(view, marks=pytest.mark.thorough) for view in ("axis=tokens", "axis=epoch", "also=clip,logx")),
+    ],
+)
 def test_a_zoom_survives_new_points_on_every_axis(
     page: Page, server: Server, opened: Opened, run: Job, view: str
 ) -> None:

@@ -155,7 +155,7 @@ def long_job(home: Path) -> list[str]:
 
 def test_ctrl_c_leaves_the_job_running_and_says_how_to_go_on(home: Path) -> None:
     code, seen = on_terminal(home, *long_job(home), "--follow", interrupt_at=b"running")
-    assert code == 130
+    assert code == 130, seen
     assert "goes on in the background" in seen
     assert "Traceback" not in seen
     assert "\x1b[2K" in seen
@@ -168,7 +168,7 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_go_on(home: Path) -> None
 
 def test_ctrl_c_in_the_demo_leaves_its_jobs_and_names_the_way_on(home: Path) -> None:
     code, seen = on_terminal(home, "demo", "--seed", "7", interrupt_at=b"running")
-    assert code == 130
+    assert code == 130, seen
     assert "The demo goes on in the background" in seen
     assert "http://127.0.0.1:" in seen
     assert "lathe demo --seed 7" in seen

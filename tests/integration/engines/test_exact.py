@@ -82,6 +82,8 @@ CASES = {
     "spo in the dataset's order": ("spo", {**GRPO, "num_generations": 2, "prioritized": False, "kl_coef": 0.05}),
     "rloo": ("rloo", {**GRPO, **DEEP, **MEASURED, "num_iterations": 2}),
 }
+FIRST = {kind: name for name, (kind, _spec) in reversed(CASES.items())}.values()
+"""A case of each algorithm."""
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +113,9 @@ def events(job: Job, kind: str) -> list[Event]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [name if name in FIRST else pytest.param(name, marks=pytest.mark.thorough) for name in CASES]
+)
 def test_two_pauses_and_a_crash_change_nothing(
     case: str, tmp_path: Path, files: dict[str, Path], dropping: Path, taught: Path
 ) -> None:

@@ -98,13 +98,18 @@ def curve(job: Job, name: str) -> list[tuple[int, float]]:
     ("kind", "with_data"),
     [
         ("sft", False),
-        ("pretrain", True),
         ("grpo", True),
-        ("dpo", False),
         ("reward_model", True),
-        ("distill", True),
-        ("distill_on_policy", True),
-        ("distill_reasoning", False),
+        *(
+            pytest.param(kind, with_data, marks=pytest.mark.thorough)
+            for kind, with_data in (
+                ("pretrain", True),
+                ("dpo", False),
+                ("distill", True),
+                ("distill_on_policy", True),
+                ("distill_reasoning", False),
+            )
+        ),
     ],
 )
 def test_it_gives_the_same_losses(kind: str, with_data: bool, place: Workspace, tmp_path: Path) -> None:

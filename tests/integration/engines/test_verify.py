@@ -33,8 +33,8 @@ def proof_of(target: Job, folder: Path, steps: int) -> Job:
     ("kind", "spec", "steps"),
     [
         ("sft", SFT | BEST, 5),
-        ("grpo", GRPO, 8),
-        pytest.param("ppo", PPO, 4, marks=pytest.mark.slow),
+        pytest.param("grpo", GRPO, 8, marks=pytest.mark.thorough),
+        pytest.param("ppo", PPO, 4, marks=pytest.mark.thorough),
         pytest.param("sft", SFT | TWO, 5, marks=pytest.mark.slow, id="two processes"),
     ],
 )

@@ -1,4 +1,4 @@
-"""GRPO on verl and Ray: LoRA, KL, validation, rollouts as samples, a pause, the rest, an adapter at the end."""
+"""GRPO on verl and Ray: LoRA, KL, validation, rollouts as samples, an adapter at the end, with a pause and without."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from tests.integration.verl.jobs import ROLLOUT, checkpoints, curve, events, nex
 
 
 @pytest.mark.timeout(900)
-def test_grpo_with_lora_is_paused_resumed_and_leaves_an_adapter(
-    tmp_path: Path, files: dict[str, Path], taught: Path
+@pytest.mark.parametrize("paused", [False, pytest.param(True, marks=pytest.mark.thorough)])
+def test_grpo_with_lora_leaves_an_adapter_with_and_without_a_pause(
+    paused: bool, tmp_path: Path, files: dict[str, Path], taught: Path
 ) -> None:
     spec = {**ROLLOUT, "max_steps": 3, "tuning": "lora", "lora_rank": 4, "kl_coef": 0.05, "validation_share": 0.2,
             "eval_every": 3}  # fmt: skip
-    job = verl_job(tmp_path / "job", "grpo", spec, pause_at=2, model=taught, dataset=files["grpo"])
+    job = verl_job(tmp_path / "job", "grpo", spec, pause_at=2 if paused else None, model=taught, dataset=files["grpo"])
     assert forked(job) == 0, job.log
-    assert (job.result["status"], job.result["step"], checkpoints(job)) == ("paused", 2, ["step-2"])
-    next_attempt(job)
-    assert forked(job) == 0, job.log
+    if paused:
+        assert (job.result["status"], job.result["step"], checkpoints(job)) == ("paused", 2, ["step-2"])
+        next_attempt(job)
+        assert forked(job) == 0, job.log
     assert job.result["status"] == "completed"
     for name in ("reward", "kl", "loss", "entropy", "grad_norm", "completions/mean_length", "num_tokens", "reward_std"):
         assert list(curve(job, name)) == [1, 2, 3], name
     assert list(curve(job, "eval_reward")) == [3]
     tokens = list(curve(job, "num_tokens").values())
     assert tokens == sorted(set(tokens)), "counted on over the pause"
-    assert events(job).count("checkpoint") == 2
+    assert events(job).count("checkpoint") == (2 if paused else 1)
     with Reader(job.folder / "metrics.sqlite") as reader:
         samples = reader.samples(limit=100)
     assert {sample.step for sample in samples} == {1, 2, 3}
