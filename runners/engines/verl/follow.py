@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from platform_core.algorithms.engines import EngineSpec
+from platform_core.algorithms.rollout import RolloutSpec
 from platform_core.errors import Problem, Text
 from platform_core.files import remove_whole
+from platform_core.verl.rl import prompts_of
 from platform_core.verl.setup import Setup
 from runners.engines.hf import checkpoint
 from runners.engines.hf.rewards import Failures
@@ -63,8 +65,6 @@ class Follower:
     tokens: int = 0
     values: dict[str, float] = field(default_factory=dict)
     saved: int = 0
-    reward_failed: Text | None = None
-    """Why the reward stopped the training, where its policy is to stop."""
 
     def __post_init__(self) -> None:
         assert isinstance(self.run.spec, EngineSpec)
@@ -76,12 +76,16 @@ class Follower:
         self._reported_step = self.step
         self._rolled_out = self._validated = self.step
         self._followed: tuple[str, ...] = ()
+        self._left_out = False
         whole = self.found.whole
         if whole is not None:
             self.tokens, self.values = checkpoint.trained_tokens(whole), dict(checkpoint.saved_values(whole))
 
     def look(self, ended: bool = False) -> None:
-        """Take over what is new; `ended`: nothing more will come, so that the last files are whole."""
+        """Take over what is new; `ended`: nothing more will come, so that the last files are whole.
+
+        Raises Problem when the reward stops the training: verl itself leaves the prompt out and goes on.
+        """
         for line in self.metrics.new():
             self._metrics(int(line.get("step", 0)), line.get("data", {}))
         for step in self._new_files(self.setup.rollouts, self._rolled_out, ended):
@@ -90,13 +94,12 @@ class Follower:
         for step in self._new_files(self.setup.validations, self._validated, ended):
             self._validation(step)
             self._validated = step
+        self._checkpoint(ended)
         for line in self.reward_errors.new():
             error = Text.from_json(line["error"])
             if line["stops"]:
-                self.reward_failed = self.reward_failed or error
-            else:
-                self.failures.tell(error)
-        self._checkpoint(ended)
+                raise Problem.of(error)
+            self.failures.tell(error)
 
     def told(self) -> dict[str, float]:
         """The last values of the metrics that other engines have, too; verl's own are in the curves."""
@@ -134,6 +137,7 @@ class Follower:
         for row in rows:
             groups.setdefault(str(row.get("uid", "")).partition("_")[0] or str(row["input"]), []).append(row)
         scores = [float(row["score"]) for row in rows]
+        self._tell_left_out(step, len(rows))
         if not scores:
             return
         self._followed = self._followed or tuple(dict.fromkeys(str(row["input"]) for row in rows))[:FOLLOWED_PROMPTS]
@@ -154,6 +158,15 @@ class Follower:
             if nth < SHOWN_PROMPTS or group[0]["input"] in self._followed:
                 for row in group[:SHOWN_COMPLETIONS]:
                     self.report.sample(step, **shown(row))
+
+    def _tell_left_out(self, step: int, rows: int) -> None:
+        """verl leaves out the prompts whose answering failed, logs why, and goes on with the others."""
+        assert isinstance(self.spec, RolloutSpec)
+        asked = prompts_of(self.spec, self.setup.gpus_per_node * self.spec.nodes) * self.spec.num_generations
+        if rows < asked and not self._left_out:
+            self._left_out = True
+            said = f"verl left out {asked - rows} of {asked} answers of step {step}, which failed: the log says why"
+            self.report.event("left_out", said, level="warning", at=step, answers=asked - rows)
 
     def _validation(self, step: int) -> None:
         rows = Lines(self.setup.validations / f"{step}.jsonl").new()

@@ -95,13 +95,7 @@ def run_verl(run: Run, report: Report, setup: Setup, batches: int, total: int, t
     follower = Follower(run, report, setup, total, found)
     if resumed is None or resumed < total:
         report.phase("starting verl")
-        try:
-            stopped = run_trainer(asked, run, report, setup, follower.look)
-        except Problem as problem:
-            if follower.reward_failed is None:
-                raise
-            raise Problem.of(follower.reward_failed) from problem
-        if stopped:
+        if run_trainer(asked, run, report, setup, follower.look):
             report.wish = report.wish or "pause"
             raise Stopped
         if follower.step < total:

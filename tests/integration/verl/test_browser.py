@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 
 from platform_core.algorithms.registry import algorithm
 from platform_core.jobs import service as jobs
+from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.states import ENDED
 from platform_core.metrics.reader import Reader
 from platform_core.models.answers import answer
@@ -79,7 +80,7 @@ def test_made_read_watched_paused_resumed_and_used(
     until(lambda: job().state in ENDED, 600)
     assert job().state == "completed", job().reason
     expect(page.get_by_text("Completed").first).to_be_visible(timeout=120_000)
-    with Reader(jobs.metrics_file(server.workspace, job())) as run:
+    with Reader(metrics_file(server.workspace, job())) as run:
         for metric in algorithm("grpo").metrics:
             assert run.points(metric)[0].tolist() == list(range(1, STEPS + 1)), metric
     opened(page, f"/models?ref=job:{made}")
