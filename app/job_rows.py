@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from app.format import ago, duration, moment, number
+from app.format import ago, duration, moment
 from app.job_status import steps
 from app.metric_words import title
+from app.results import value_text
 from app.state import LOOKS, as_cell, kind_title, since
 from app.table import Cell, Column, Row, words
 from app.words import _
 from platform_core.clock import now
+from platform_core.evaluation.scores import Score
 from platform_core.jobs.looks import colour_of
 from platform_core.jobs.progress import headline, seconds_left, seconds_taken
 from platform_core.jobs.store import Job
@@ -79,4 +81,4 @@ def time(job: Job) -> Cell:
 def value(job: Job) -> Cell:
     """The metric that matters most, its newest value."""
     found = headline(job)
-    return None if found is None else words(number(found[1]), title(found[0]))
+    return None if found is None else words(value_text(Score(*found)), title(found[0]))

@@ -77,11 +77,11 @@ def folded(shown: Comparison) -> None:
     """Everything about settings and numbers, folded."""
     several = len(shown.runs) > 1
     if several and shown.different:
-        with st.expander(_("{n} settings differ", n=len(shown.different)), key="compare.different"):
+        with st.expander(_("Settings that differ: {n}", n=len(shown.different)), key="compare.different"):
             setting_matrix(shown.different, shown.runs, key="compare.different.table")
     elif several:
         st.caption(_("All settings are equal."))
-    label = _("{n} settings are equal", n=len(shown.equal)) if several else _("Settings")
+    label = _("Settings that are equal: {n}", n=len(shown.equal)) if several else _("Settings")
     with st.expander(label, key="compare.equal"):
         equal_settings(shown.equal, key="compare.equal.table")
     if len(shown.metrics) > NEXT_TO_NAMES:
