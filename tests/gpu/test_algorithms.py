@@ -26,7 +26,7 @@ KINDS: dict[str, dict[str, object]] = {
     "gspo": GROUPS,
     "rloo": GROUPS,
     "ppo": GROUPS,
-    "spo": ANSWERS | {"batch_size": 2, "num_generations": 3},
+    "spo": ANSWERS | {"batch_size": 6, "num_generations": 3},
     "distill": ROWS | {"max_new_tokens": 6},
     "distill_on_policy": {"batch_size": 8, "max_completion_length": 6},
     "distill_reasoning": ROWS,
