@@ -45,6 +45,8 @@ SMALL = {
     "hidden_size": "32",
     "start": "model",
 }
+ALIKE = ("orpo", "gspo", "cispo", "rloo", "distill_reasoning")
+"""Forms that differ from another one by a setting or two."""
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +72,9 @@ def data(server: Server) -> dict[str, str]:
     return made
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.thorough) if kind in ALIKE else kind for kind in KINDS]
+)
 def test_made_run_watched_and_used(
     kind: str, page: Page, server: Server, opened: Opened, tiny_model: str, data: dict[str, str]
 ) -> None:

@@ -47,7 +47,7 @@ def trained(stage: Stage) -> tuple[Job, str]:
     return model, "pairs.jsonl"
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_an_absurd_learning_rate_is_found_told_once_and_mended_in_one_step(stage: Stage) -> None:
     with smtp_server() as post, http_server(status(200)) as hook:
         chosen = {

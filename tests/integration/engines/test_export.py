@@ -99,11 +99,11 @@ def curve(job: Job, name: str) -> list[tuple[int, float]]:
     [
         ("sft", False),
         ("grpo", True),
-        ("reward_model", True),
         *(
             pytest.param(kind, with_data, marks=pytest.mark.thorough)
             for kind, with_data in (
                 ("pretrain", True),
+                ("reward_model", True),
                 ("dpo", False),
                 ("distill", True),
                 ("distill_on_policy", True),

@@ -95,7 +95,7 @@ def test_two_processes_train_as_one_with_twice_the_batch_and_pause_exactly(
     assert not list(paused.folder.glob("attempts/*/rank-*"))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_grpo_in_two_processes_and_one_that_dies_ends_both(
     tmp_path: Path, files: dict[str, Path], taught: Path
 ) -> None:

@@ -35,7 +35,7 @@ def proof_of(target: Job, folder: Path, steps: int) -> Job:
         ("sft", SFT | BEST, 5),
         pytest.param("grpo", GRPO, 8, marks=pytest.mark.thorough),
         pytest.param("ppo", PPO, 4, marks=pytest.mark.thorough),
-        pytest.param("sft", SFT | TWO, 5, marks=pytest.mark.slow, id="two processes"),
+        pytest.param("sft", SFT | TWO, 5, marks=pytest.mark.thorough, id="two processes"),
     ],
 )
 def test_a_training_that_is_exact_is_proved(

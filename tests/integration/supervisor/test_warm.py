@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from platform_core.jobs import processes, service
 from platform_core.jobs.store import Job
 
@@ -118,6 +120,7 @@ def test_forked_and_cold_runs_of_the_real_engine_give_the_same_model(new_stage: 
     assert digests[0] == digests[1]
 
 
+@pytest.mark.thorough
 def test_a_library_that_begins_cuda_costs_the_head_start_and_no_job(
     new_stage: Callable[..., Stage], tmp_path: Path
 ) -> None:
