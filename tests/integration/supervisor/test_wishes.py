@@ -9,6 +9,7 @@ import pytest
 
 from platform_core.errors import Problem
 from platform_core.jobs import processes, service
+from platform_core.jobs.outcome import has_checkpoint
 from runners.engines.hf import checkpoint
 
 from .stage import Stage, assert_true, kill
@@ -60,7 +61,7 @@ def test_a_runner_that_does_not_stop_is_killed_after_the_grace(stage: Stage, dea
     stage.start_supervisor()
     job = stage.create(**LONG, deaf=deaf, children=2)
     runner = stage.processes(job).runner
-    stage.until(lambda: stage.steps(job) >= 1)
+    stage.until(lambda: has_checkpoint(stage.workspace.job_folder(job.id)))
     if not deaf:
         kill(runner, signal.SIGSTOP)
     service.stop(stage.workspace, job.id, "ada")
