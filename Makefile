@@ -42,7 +42,7 @@ run: ## Serve the web page (HOST=127.0.0.1 PORT=8501 PLATFORM_HOME=./workspace)
 BESIDE := tests/unit tests/integration/engines tests/learning
 IN_ROWS := tests/integration --ignore=tests/integration/engines tests/faults tests/e2e
 
-test: ## Run the tests (under 45 minutes on two cores); installs what they need first
+test: ## Run the tests (some 45 minutes on two cores); installs what they need first
 	$(bootstrap) --with tests
 	@failed=0; \
 	  $(PY) -m pytest -m "not thorough" --numprocesses logical --maxprocesses 4 --dist worksteal --durations=15 $(BESIDE) || failed=1; \
