@@ -52,7 +52,7 @@ test-fast: ## Run the quick tests that need no other process (under a minute)
 	$(bootstrap) --with python-tests
 	@$(PY) -m pytest tests/unit -m "not slow" --durations=5
 
-thorough: ## Run the further cases that make test leaves out (about 15 minutes)
+thorough: ## Run the further cases that make test leaves out
 	$(bootstrap) --with tests
 	@$(PY) -m pytest -m thorough --durations=15 tests
 

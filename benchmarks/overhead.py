@@ -67,11 +67,11 @@ def timed(target: Path) -> None:
     Trainer.train = measured
 
 
-def run_lathe(job: Path) -> int:
-    """The platform's way: the program of the job."""
+def run_lathe(job: Path, clock: Callable[[Path], None] = timed) -> int:
+    """The platform's way: the program of the job; what it cost by `clock` in `cost.txt`."""
     import runners.programs.train as program
 
-    timed(job / "cpu.txt")
+    clock(job / "cost.txt")
     return program.main(job)
 
 
@@ -87,7 +87,7 @@ def run_bare(folder: Path, spec: dict[str, Any], model: Path, dataset: Path, pla
 
     torch.set_num_threads(1)
     folder.mkdir()
-    timed(folder / "cpu.txt")
+    timed(folder / "cost.txt")
     tokenizer = AutoTokenizer.from_pretrained(model)
     rows = [json.loads(line) for line in dataset.read_text().splitlines()]
     prompts = tokenizer([row["prompt"] for row in rows])["input_ids"]
@@ -178,7 +178,7 @@ def main() -> None:
             order = list(runs) if number % 2 else list(reversed(runs))
             for name in order:
                 in_a_fork(partial(runs[name], home / f"{name}-{number}"), home / "log.txt")
-            cost = {name: float((home / f"{name}-{number}" / "cpu.txt").read_text()) for name in runs}
+            cost = {name: float((home / f"{name}-{number}" / "cost.txt").read_text()) for name in runs}
             milliseconds = " ".join(f"{1000 * cost[name] / asked.steps:9.2f}" for name in runs)
             print(f"{number or 'warm':>5} {milliseconds}", flush=True)
             if number:

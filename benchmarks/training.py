@@ -28,7 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.overhead import in_a_fork, losses, timed, write_job
+from benchmarks.overhead import in_a_fork, losses, run_lathe, timed, write_job
 from platform_core.demo.data import write_datasets
 from platform_core.demo.recipe import STAGE, stages
 from platform_core.jobs.utilization import utilization
@@ -36,6 +36,32 @@ from platform_core.metrics.reader import Reader
 from runners import programs
 
 Row = dict[str, Any]
+
+
+WARM = 4
+"""Steps on a GPU that are not counted: the first ones choose kernels and take memory from the driver."""
+
+
+def timed_steps(target: Path) -> None:
+    """In the child: write the seconds of `Trainer.train()`, as if each step took what those after `WARM` took."""
+    import torch
+    from transformers import Trainer, TrainerCallback
+
+    train, ends = Trainer.train, []
+
+    class Clock(TrainerCallback):
+        def on_step_end(self, *_args: Any, **_more: Any) -> None:
+            torch.cuda.synchronize()
+            ends.append(time.perf_counter())
+
+    def measured(self: Any, *args: Any, **more: Any) -> Any:
+        self.add_callback(Clock())
+        done = train(self, *args, **more)
+        target.write_text(str((ends[-1] - ends[WARM - 1]) / (len(ends) - WARM) * len(ends)))
+        target.with_name("memory.txt").write_text(str(torch.cuda.max_memory_allocated()))
+        return done
+
+    Trainer.train = measured
 
 
 @dataclass(frozen=True)
@@ -48,6 +74,7 @@ class Scale:
     spec: Row
     bare: Row
     model: Row
+    clock: Callable[[Path], None] = timed
     sums: int = 1
     longer: int = 1
     unit: str = "least CPU ms a step"
@@ -60,12 +87,11 @@ GPU = Scale(
     COMMON | {"device": "cuda", "dtype": "bfloat16", "batch_size": 32},
     {"bf16": True},
     WIDE | {"device": "cuda", "dtype": "bfloat16", "context_length": 1024, "max_steps": 2, "warmup_steps": 0},
+    clock=timed_steps,
     sums=32,
     longer=8,
     unit="least ms a step",
 )
-WARM = 4
-"""Steps on a GPU that are not counted: the first ones choose kernels and take memory from the driver."""
 
 
 @dataclass
@@ -239,28 +265,6 @@ PEERS: dict[str, Peer] = {
 }
 
 
-def timed_steps(target: Path) -> None:
-    """In the child: write the seconds of `Trainer.train()`, as if each step took what those after `WARM` took."""
-    import torch
-    from transformers import Trainer, TrainerCallback
-
-    train, ends = Trainer.train, []
-
-    class Clock(TrainerCallback):
-        def on_step_end(self, *_args: Any, **_more: Any) -> None:
-            torch.cuda.synchronize()
-            ends.append(time.perf_counter())
-
-    def measured(self: Any, *args: Any, **more: Any) -> Any:
-        self.add_callback(Clock())
-        done = train(self, *args, **more)
-        target.write_text(str((ends[-1] - ends[WARM - 1]) / (len(ends) - WARM) * len(ends)))
-        target.with_name("memory.txt").write_text(str(torch.cuda.max_memory_allocated()))
-        return done
-
-    Trainer.train = measured
-
-
 def run_bare(folder: Path, peer: Peer, spec: Row, scale: Scale, model: Path, rows: list[Row]) -> int:
     """The way of a person with TRL alone: load, train, keep the logs."""
     os.environ.update(programs.ENVIRONMENT)
@@ -269,7 +273,7 @@ def run_bare(folder: Path, peer: Peer, spec: Row, scale: Scale, model: Path, row
 
     torch.set_num_threads(1)
     folder.mkdir()
-    (timed if scale is CPU else timed_steps)(folder / "cost.txt")
+    scale.clock(folder / "cost.txt")
     settings = {
         "output_dir": str(folder / "out"),
         **scale.bare,
@@ -291,14 +295,6 @@ def run_bare(folder: Path, peer: Peer, spec: Row, scale: Scale, model: Path, row
     trainer.train()
     (folder / "losses.json").write_text(json.dumps([row["loss"] for row in trainer.state.log_history if "loss" in row]))
     return 0
-
-
-def run_job(job: Path, scale: Scale) -> int:
-    """The platform's way: the program of the job."""
-    import runners.programs.train as program
-
-    (timed if scale is CPU else timed_steps)(job / "cost.txt")
-    return program.main(job)
 
 
 def start_model(home: Path, scale: Scale) -> Path:
@@ -333,7 +329,7 @@ def compare(name: str, home: Path, model: Path, scale: Scale, rounds: int, steps
     written = spec | {field: str(path) for field, path in paths.items()}
     runs: dict[str, Callable[[Path], int]] = {
         "trl": lambda folder: run_bare(folder, peer, spec, scale, model, rows),
-        "lathe": lambda folder: run_job(write_job(folder, peer.kind, written, paths), scale),
+        "lathe": lambda folder: run_lathe(write_job(folder, peer.kind, written, paths), scale.clock),
     }
     cost: dict[str, list[float]] = {"trl": [], "lathe": []}
     for number in range(rounds + 1):

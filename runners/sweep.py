@@ -83,7 +83,9 @@ class Sweeper:
 
     def _older(self, paths: Iterable[Path], seconds: float) -> list[Path]:
         """What was last changed so long ago, by the clock that stamps the files: this machine's may have jumped."""
-        stamp = self.aside / uuid.uuid4().hex
+        paths, stamp = list(paths), self.aside / uuid.uuid4().hex
+        if not paths:
+            return []
         try:
             self.aside.mkdir(parents=True, exist_ok=True)
             stamp.touch()

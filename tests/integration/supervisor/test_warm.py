@@ -140,9 +140,8 @@ def test_a_library_that_begins_cuda_costs_the_head_start_and_no_job(
 
 def test_imports_ask_nvml_what_would_begin_cuda(tell_nvml: Callable[..., None]) -> None:
     tell_nvml(gpus=[{"uuid": "GPU-0", "capability": [9, 0]}, {"uuid": "GPU-1", "capability": [8, 0]}])
-    done = subprocess.run([sys.executable, "-c", ON_A_GPU], env=os.environ | {
-        "PYTHONPATH": os.pathsep.join(map(str, (FAKE_NVML, ROOT)))
-    }, capture_output=True, text=True)  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (FAKE_NVML, ROOT)))}
+    done = subprocess.run([sys.executable, "-c", ON_A_GPU], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.split() == ["9.0", "untouched"]
 
