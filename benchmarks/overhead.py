@@ -39,16 +39,26 @@ def write_job(folder: Path, kind: str, spec: dict[str, object], paths: dict[str,
     return folder
 
 
-def in_a_fork(work: Callable[[], int], log: Path) -> None:
-    """Run `work` in a fork of this warm process; raises RuntimeError when it fails."""
+def forked(work: Callable[[], int], log: Path) -> int:
+    """Begin `work` in a fork of this warm process, whose words go to `log`; returns its pid."""
     pid = os.fork()
     if pid == 0:
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, 1)
         os.dup2(file, 2)
         os._exit(work())
-    if os.waitpid(pid, 0)[1] != 0:
+    return pid
+
+
+def succeeded(status: int, log: Path) -> None:
+    """Raises RuntimeError with the end of `log` unless a fork ended well."""
+    if status:
         raise RuntimeError(log.read_text()[-2000:])
+
+
+def in_a_fork(work: Callable[[], int], log: Path) -> None:
+    """Run `work` in a fork of this warm process; raises RuntimeError when it fails."""
+    succeeded(os.waitpid(forked(work, log), 0)[1], log)
 
 
 def timed(target: Path) -> None:

@@ -2,12 +2,14 @@
 
     python -m benchmarks.training [--pairs 7] [--steps 60] [--only dpo --only kto] [--gpu]
 
-Both runs alternate, each in a fresh fork of one warm parent, on one thread. Compared are the CPU seconds of
-`Trainer.train()`, all threads counted; the job also reports metrics, gradient norms by layer and progress, and the bare
-script logs every step. Prints the ratio of the least costs (others on the machine only ever add), the median of the
-rounds' ratios with its spread, and the losses at the first step.
-With `--gpu` both train a fresh model of half a billion parameters in bfloat16 on the GPU, and compared is the time that
-a step takes from the fifth on; tokens a second, MFU and the most GPU memory of both are printed, too.
+Both are forks of one warm parent, on one thread each, and take turns step by step: what else the machine does hits both
+alike, as it would not two runs of seconds one after the other. Compared are the CPU seconds of the steps, all threads
+counted; the job also reports metrics, gradient norms by layer and progress, and the bare script logs every step. Prints
+the median of the rounds' ratios with half their range, and the losses at the first step; before them the same of the
+bare script against itself, which is how far the machine alone takes equal work apart.
+With `--gpu` both train a fresh model of half a billion parameters in bfloat16 on the GPU, one after the other for its
+memory, and compared is the time that a step takes from the fifth on; tokens a second, MFU and the most GPU memory of
+both are printed, too.
 A new algorithm is one more entry of `PEERS`.
 """
 
@@ -19,6 +21,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import statistics
 import tempfile
 import time
@@ -28,7 +31,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.overhead import in_a_fork, losses, run_lathe, timed, write_job
+from benchmarks.overhead import forked, in_a_fork, losses, run_lathe, succeeded, write_job
 from platform_core.demo.data import write_datasets
 from platform_core.demo.recipe import STAGE, stages
 from platform_core.jobs.utilization import utilization
@@ -36,10 +39,41 @@ from platform_core.metrics.reader import Reader
 from runners import programs
 
 Row = dict[str, Any]
+Run = Callable[..., int]
+"""Trains in the folder, its first argument, and tells what the steps cost by `clock`, its last one."""
 
 
 WARM = 4
 """Steps on a GPU that are not counted: the first ones choose kernels and take memory from the driver."""
+
+
+def in_turns(mine: int, other: int, target: Path) -> None:
+    """In the child: begin a step when a byte comes from pipe `mine` and end it with one to `other`; write the CPU
+    seconds of all steps, each up to the beginning of the next."""
+    from transformers import Trainer, TrainerCallback
+
+    train = Trainer.train
+
+    class Turn(TrainerCallback):
+        began: float | None = None
+
+        def on_step_begin(self, *_args: Any, **_more: Any) -> None:
+            if self.began is not None:
+                os.write(other, b".")
+            os.read(mine, 1)
+            if self.began is None:
+                self.began = time.process_time()
+
+        def on_train_end(self, *_args: Any, **_more: Any) -> None:
+            assert self.began is not None
+            target.write_text(str(time.process_time() - self.began))
+            os.write(other, b".")
+
+    def measured(self: Any, *args: Any, **more: Any) -> Any:
+        self.add_callback(Turn())
+        return train(self, *args, **more)
+
+    Trainer.train = measured
 
 
 def timed_steps(target: Path) -> None:
@@ -74,7 +108,6 @@ class Scale:
     spec: Row
     bare: Row
     model: Row
-    clock: Callable[[Path], None] = timed
     sums: int = 1
     longer: int = 1
     unit: str = "least CPU ms a step"
@@ -87,7 +120,6 @@ GPU = Scale(
     COMMON | {"device": "cuda", "dtype": "bfloat16", "batch_size": 32},
     {"bf16": True},
     WIDE | {"device": "cuda", "dtype": "bfloat16", "context_length": 1024, "max_steps": 2, "warmup_steps": 0},
-    clock=timed_steps,
     sums=32,
     longer=8,
     unit="least ms a step",
@@ -265,7 +297,9 @@ PEERS: dict[str, Peer] = {
 }
 
 
-def run_bare(folder: Path, peer: Peer, spec: Row, scale: Scale, model: Path, rows: list[Row]) -> int:
+def run_bare(
+    folder: Path, peer: Peer, spec: Row, scale: Scale, model: Path, rows: list[Row], clock: Callable[[Path], None]
+) -> int:
     """The way of a person with TRL alone: load, train, keep the logs."""
     os.environ.update(programs.ENVIRONMENT)
     import torch
@@ -273,7 +307,7 @@ def run_bare(folder: Path, peer: Peer, spec: Row, scale: Scale, model: Path, row
 
     torch.set_num_threads(1)
     folder.mkdir()
-    scale.clock(folder / "cost.txt")
+    clock(folder / "cost.txt")
     settings = {
         "output_dir": str(folder / "out"),
         **scale.bare,
@@ -318,8 +352,38 @@ def start_model(home: Path, scale: Scale) -> Path:
     raise AssertionError("the recipe pretrains no model")
 
 
-def compare(name: str, home: Path, model: Path, scale: Scale, rounds: int, steps: int) -> float:
-    """Run the rounds of one algorithm and print its line; the least cost of the job over the script's."""
+def one_after_the_other(turn: list[tuple[Run, Path]], log: Path) -> None:
+    """Run both, each alone."""
+    for run, folder in turn:
+        in_a_fork(partial(run, folder, clock=timed_steps), log)
+
+
+def step_by_step(turn: list[tuple[Run, Path]], log: Path) -> None:
+    """Run both at once, of which only one computes at any time; the first in `turn` begins."""
+    pipes = [os.pipe() for _ in turn]
+    os.write(pipes[0][1], b".")
+    started = {
+        forked(partial(run, folder, clock=partial(in_turns, pipes[at][0], pipes[1 - at][1])), log)
+        for at, (run, folder) in enumerate(turn)
+    }
+    while started:
+        pid, status = os.wait()
+        started.remove(pid)
+        if status:  # the other would wait for its turn for ever
+            for left in started:
+                os.kill(left, signal.SIGKILL)
+        succeeded(status, log)
+    for end in (end for pipe in pipes for end in pipe):
+        os.close(end)
+
+
+def compare(
+    name: str, home: Path, model: Path, scale: Scale, rounds: int, steps: int, with_itself: bool = False
+) -> float:
+    """Run the rounds of one algorithm and print its line; the median ratio of the job to the script.
+
+    `with_itself`: the script takes the job's place, which shows what the machine alone makes of equal work.
+    """
     peer, folder_name = PEERS[name], name.replace(" / ", "-")
     length = {setting: most * scale.longer for setting, most in peer.length.items()}
     spec = scale.spec | peer.spec | length | {"max_steps": steps}
@@ -327,29 +391,34 @@ def compare(name: str, home: Path, model: Path, scale: Scale, rounds: int, steps
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     paths = {**dict.fromkeys(peer.models, model), "dataset": data}
     written = spec | {field: str(path) for field, path in paths.items()}
-    runs: dict[str, Callable[[Path], int]] = {
-        "trl": lambda folder: run_bare(folder, peer, spec, scale, model, rows),
-        "lathe": lambda folder: run_lathe(write_job(folder, peer.kind, written, paths), scale.clock),
+    runs: dict[str, Run] = {
+        "trl": partial(run_bare, peer=peer, spec=spec, scale=scale, model=model, rows=rows),
+        "lathe": lambda folder, clock: run_lathe(write_job(folder, peer.kind, written, paths), clock),
     }
+    if with_itself:
+        runs["lathe"] = runs["trl"]
     cost: dict[str, list[float]] = {"trl": [], "lathe": []}
     for number in range(rounds + 1):
-        for side in list(runs) if number % 2 else reversed(list(runs)):
-            folder = home / f"{folder_name}-{side}-{number}"
-            in_a_fork(partial(runs[side], folder), home / "log.txt")
-            if number:  # the first round warms the disk
+        folders = {side: home / f"{folder_name}-{side}-{number}" for side in runs}
+        turn = [(runs[side], folders[side]) for side in (runs if number % 2 else reversed(runs))]
+        (one_after_the_other if scale is GPU else step_by_step)(turn, home / "log.txt")
+        if number:  # the first round warms the disk
+            for side, folder in folders.items():
                 cost[side].append(1000 * float((folder / "cost.txt").read_text()) / steps)
     ours, theirs = (losses(home / f"{folder_name}-{side}-1")[0] for side in ("lathe", "trl"))
     ratios = [mine / its for mine, its in zip(cost["lathe"], cost["trl"], strict=True)]
     middle, spread = statistics.median(ratios), (max(ratios) - min(ratios)) / 2
     each = " ".join(f"{min(cost[side]):8.2f}" for side in runs)
-    least = min(cost["lathe"]) / min(cost["trl"])
-    speed = "" if scale is CPU else "   " + on_gpu(peer.kind, *(home / f"{folder_name}-{side}-1" for side in runs))
-    print(
-        f"{name:<24} {each}   {least:6.3f}   {middle:.3f} ± {spread:.3f}   {ours:.5f} / {theirs:.5f}{speed}", flush=True
+    speed = (
+        ""
+        if scale is CPU or with_itself
+        else "   " + on_gpu(peer.kind, *(home / f"{folder_name}-{side}-1" for side in runs))
     )
+    label = f"{name}: trl / trl" if with_itself else name
+    print(f"{label:<24} {each}   {middle:.3f} ± {spread:.3f}   {ours:.5f} / {theirs:.5f}{speed}", flush=True)
     for folder in home.glob(f"{folder_name}-*-*"):
         shutil.rmtree(folder, ignore_errors=True)  # models of gigabytes
-    return least
+    return middle
 
 
 def on_gpu(kind: str, bare: Path, job: Path) -> str:
@@ -371,13 +440,14 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=list(PEERS))
     parser.add_argument("--gpu", action="store_true", help="half a billion parameters in bfloat16 on the GPU")
     asked = parser.parse_args()
-    scale = GPU if asked.gpu else CPU
+    scale, names = GPU if asked.gpu else CPU, asked.only or list(PEERS)
     programs.preload()
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
         model = start_model(home, scale)
-        print(f"{scale.unit:<24} {'trl':>8} {'lathe':>8}   ratio    each round      first loss, lathe / trl")
-        found = {name: compare(name, home, model, scale, asked.pairs, asked.steps) for name in asked.only or PEERS}
+        print(f"{scale.unit:<24} {'trl':>8} {'lathe':>8}   ratio           first loss, lathe / trl")
+        compare(names[0], home, model, scale, asked.pairs, asked.steps, with_itself=True)
+        found = {name: compare(name, home, model, scale, asked.pairs, asked.steps) for name in names}
     if any(ratio > 1.02 for name, ratio in found.items() if PEERS[name].same):
         raise SystemExit(1)
 

@@ -1,4 +1,5 @@
-"""A process whose forks are to compute on GPUs must not begin CUDA itself: what it began is broken in every fork."""
+"""What the libraries leave alone while they are imported: CUDA, which is broken in every fork of a process that began
+it, and torch's compiler, which they would load for nothing."""
 
 from __future__ import annotations
 
@@ -31,6 +32,27 @@ def cuda_untouched() -> Iterator[None]:
     finally:
         torch.cuda.get_device_capability = asked
         nvml.close()
+
+
+@contextmanager
+def compiler_untouched() -> Iterator[None]:
+    """Imports inside compile nothing.
+
+    bitsandbytes gives two functions to `torch.compile` at its import, which loads Inductor: a sixth of all that a
+    training imports, for kernels of which CPUs and CUDA have better ones.
+    """
+    import torch
+
+    compiling: Any = torch.compile
+
+    def as_it_is(function: Any = None, **_how: Any) -> Any:
+        return function if function is not None else as_it_is
+
+    torch.compile = as_it_is
+    try:
+        yield
+    finally:
+        torch.compile = compiling
 
 
 def forks_have_cuda() -> bool:

@@ -13,7 +13,7 @@ from runners import ranks
 from runners.job import Run, load_run, run_job
 from runners.provenance import record_beside
 from runners.report import Report
-from runners.untouched import cuda_untouched
+from runners.untouched import compiler_untouched, cuda_untouched
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -58,7 +58,7 @@ def preload() -> None:
     one bit for bit.
     """
     os.environ.update(ENVIRONMENT)
-    with cuda_untouched():
+    with cuda_untouched(), compiler_untouched():
         for module in HEAVY:
             importlib.import_module(module)
 
@@ -77,7 +77,8 @@ def run_engine(folder: Path, verb: str) -> int:
         os.environ["OMP_NUM_THREADS"] = str(run.threads)
         report.phase("starting")
         recorded = record_beside(run) if run.rank == 0 else None
-        engine = importlib.import_module(f"runners.engines.{run.engine}.{run.kind}")
+        with compiler_untouched():
+            engine = importlib.import_module(f"runners.engines.{run.engine}.{run.kind}")
         try:
             result: dict[str, object] = getattr(engine, verb)(run, report)
         finally:

@@ -26,7 +26,7 @@ del sys.modules["bitsandbytes"]
 importlib.import_module("bitsandbytes")
 """
 ON_A_GPU = """
-import torch, torch._dynamo, torch._inductor.utils
+import sys, torch, torch._dynamo, torch._inductor.utils
 begun = []
 torch.version.cuda, torch._C._cuda_getCurrentRawStream = "13.0", lambda device: 0
 torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: 2
@@ -38,6 +38,7 @@ from runners.untouched import cuda_untouched
 with cuda_untouched():
     print("{}.{}".format(*get_cuda_specs().highest_compute_capability))
 print("begun" if begun else "untouched")
+print("compiler" if "torch._inductor.compile_fx" in sys.modules else "eager")
 """
 
 
@@ -138,12 +139,12 @@ def test_a_library_that_begins_cuda_costs_the_head_start_and_no_job(
     assert stage.wait_for(job).state == "completed"
 
 
-def test_imports_ask_nvml_what_would_begin_cuda(tell_nvml: Callable[..., None]) -> None:
+def test_imports_begin_neither_cuda_nor_the_compiler(tell_nvml: Callable[..., None]) -> None:
     tell_nvml(gpus=[{"uuid": "GPU-0", "capability": [9, 0]}, {"uuid": "GPU-1", "capability": [8, 0]}])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (FAKE_NVML, ROOT)))}
     done = subprocess.run([sys.executable, "-c", ON_A_GPU], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.split() == ["9.0", "untouched"]
+    assert done.stdout.split() == ["9.0", "untouched", "eager"]
 
 
 def test_a_job_that_waits_for_the_parent_to_load_can_be_stopped(new_stage: Callable[..., Stage]) -> None:
