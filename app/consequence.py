@@ -9,13 +9,13 @@ from platform_core.datasets import service as datasets
 from platform_core.environment.machine import memory_bytes, usable_cores
 from platform_core.errors import Problem
 from platform_core.jobs import service as jobs
-from platform_core.jobs.capacity import gpus_here
 from platform_core.jobs.estimate import GPU_DEVICES, checkpoint_bytes, peak_bytes
 from platform_core.jobs.spec import JobSpec, references
 from platform_core.jobs.states import ACTIVE
 from platform_core.models.architecture import parameter_count
 from platform_core.models.service import ModelInfo, model_path, read_model
 from platform_core.models.vocabulary import vocabulary_size
+from platform_core.queue.capacity import gpus_here
 from platform_core.workspace.service import Workspace
 
 Fact = tuple[str, str]

@@ -17,8 +17,8 @@ from app.words import _, say
 from platform_core.clock import now
 from platform_core.errors import Text, text
 from platform_core.hosts.history import indexes
-from platform_core.jobs import ordering, supervision
 from platform_core.jobs import service as jobs
+from platform_core.jobs import supervision
 from platform_core.jobs.cost import cost
 from platform_core.jobs.progress import seconds_taken
 from platform_core.jobs.states import ACTIVE
@@ -27,6 +27,7 @@ from platform_core.jobs.utilization import utilization
 from platform_core.metrics.forecast import seconds_left
 from platform_core.metrics.reader import Reader
 from platform_core.options import service as options
+from platform_core.queue import ordering
 from platform_core.workspace.service import Workspace
 
 PHASES: dict[str, Text] = {

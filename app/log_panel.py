@@ -13,10 +13,10 @@ from app.page import trouble
 from app.sizes import bytes_text
 from app.words import _, say
 from platform_core.errors import Problem, Text, text
-from platform_core.jobs.log_lines import LEVELS, Level
-from platform_core.jobs.log_places import find_place
-from platform_core.jobs.logs import Query, Tail
 from platform_core.jobs.store import Job
+from platform_core.logs.lines import LEVELS, Level
+from platform_core.logs.page import Query, Tail
+from platform_core.logs.places import find_place
 
 BESIDE = ("0", "2", "5", "20")
 NAMES: dict[Level, Text] = {

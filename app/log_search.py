@@ -10,8 +10,8 @@ import streamlit as st
 from app.page import plain
 from app.sizes import bytes_text
 from app.words import _
-from platform_core.jobs.log_lines import Line
-from platform_core.jobs.logs import Query, Tail, ahead, tail
+from platform_core.logs.lines import Line
+from platform_core.logs.page import Query, Tail, ahead, tail
 
 LINES = 500
 SECONDS = 0.2

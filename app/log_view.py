@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from platform_core.jobs.log_lines import Line
+from platform_core.logs.lines import Line
 
 STATIC = Path(__file__).with_name("static")
 

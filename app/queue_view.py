@@ -19,11 +19,11 @@ from app.words import _, say
 from platform_core.clock import now
 from platform_core.durations import coarse
 from platform_core.hosts.devices import Gpu
-from platform_core.jobs.line import Entry, Runs
 from platform_core.jobs.looks import colour_of
-from platform_core.jobs.ordering import View
-from platform_core.jobs.priority import PRIORITIES, TITLES, priority_of
-from platform_core.jobs.waiting import Wait, seconds_left
+from platform_core.queue.line import Entry, Runs
+from platform_core.queue.ordering import View
+from platform_core.queue.priority import PRIORITIES, TITLES, priority_of
+from platform_core.queue.waiting import Wait, seconds_left
 
 STATIC = Path(__file__).with_name("static")
 GIB = 2**30

@@ -15,9 +15,9 @@ from app.live_chart import heat_figure, live_chart
 from app.page import guarded
 from app.words import _, say
 from platform_core.errors import Text, text
-from platform_core.jobs.log_lines import clean
 from platform_core.jobs.looks import colour_of
 from platform_core.jobs.store import Job
+from platform_core.logs.lines import clean
 from platform_core.metrics.reader import Reader, Sample
 from platform_core.metrics.rewards import reward_shares
 

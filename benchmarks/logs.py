@@ -18,9 +18,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from platform_core.jobs.log_file import LogFile
-from platform_core.jobs.log_places import find_place
-from platform_core.jobs.logs import Query, ahead, tail
+from platform_core.logs.file import LogFile
+from platform_core.logs.page import Query, ahead, tail
+from platform_core.logs.places import find_place
 from runners.log_rotation import rotate
 
 PAGE, SECONDS = 500, 0.2

@@ -31,9 +31,11 @@ from platform_core.clock import now
 from platform_core.database.engine import reading, writing
 from platform_core.database.tables import attempts, dependencies, jobs, transitions
 from platform_core.hosts.devices import Gpu, Snapshot
-from platform_core.jobs import ordering, queue, service
-from platform_core.jobs.fair_share import read_usage
-from platform_core.jobs.placement import GIB, Capacity
+from platform_core.jobs import service
+from platform_core.queue import ordering
+from platform_core.queue import service as queue
+from platform_core.queue.fair_share import read_usage
+from platform_core.queue.placement import GIB, Capacity
 from platform_core.workspace.service import Workspace, open_workspace
 
 OWNERS = [f"person {n}" for n in range(40)]

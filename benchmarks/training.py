@@ -6,7 +6,8 @@ Both are forks of one warm parent, on one thread each, and take turns step by st
 alike, as it would not two runs of seconds one after the other. Compared are the CPU seconds of the steps, all threads
 counted; the job also reports metrics, gradient norms by layer and progress, and the bare script logs every step. Prints
 the median of the rounds' ratios with half their range, and the losses at the first step; before them the same of the
-bare script against itself, which is how far the machine alone takes equal work apart.
+bare script against itself, which is how far the machine alone takes equal work apart. What learns from its own answers
+begins with a model that has learned to answer.
 With `--gpu` both train a fresh model of half a billion parameters in bfloat16 on the GPU, one after the other for its
 memory, and compared is the time that a step takes from the fifth on; tokens a second, MFU and the most GPU memory of
 both are printed, too.
@@ -153,6 +154,7 @@ class Peer:
 
     `length` is called the same here and there. `same`: the peer computes the same thing, so that its cost is a bar; PPO
     and SPO, which TRL does not have, are held against GRPO on as many completions, weighted tokens against plain ones.
+    `start`: the stage of the demo whose model both begin with; what learns from its own answers has learned to answer.
     The kind `distill` has no line: it trains as `sft` does, once the teacher has answered.
     """
 
@@ -163,6 +165,7 @@ class Peer:
     length: Row = field(default_factory=lambda: {"max_length": 64})
     same: bool = True
     models: tuple[str, ...] = ("model",)
+    start: str = "pretrain"
 
 
 def pairs(sums: int = 1) -> list[Row]:
@@ -274,8 +277,11 @@ def distill_on_policy(bare: Bare) -> Any:
     return DistillationTrainer(teacher_model=teacher, args=DistillationConfig(**bare.settings, **how), **bare.parts())
 
 
-ANSWERS: Row = {"max_completion_length": 16}
+ANSWERS: Row = {"max_completion_length": 24}
+TAUGHT = 300
+"""Steps of SFT on the model that writes its own answers: some are right then, some are wrong."""
 GSPO: Row = {"importance_sampling_level": "sequence", "loss_type": "grpo", "epsilon": 3e-4, "epsilon_high": 4e-4}
+PPO: Row = {"num_generations": 8, "kl_coef": 0.0, "minibatches": 1}
 PEERS: dict[str, Peer] = {
     "sft": Peer("sft", answers, sft),
     "sft_packed": Peer("sft", answers, partial(sft, packing=True), {"packing": "best_fit"}),
@@ -285,15 +291,15 @@ PEERS: dict[str, Peer] = {
     "orpo": Peer("orpo", pairs, orpo),
     "kto": Peer("kto", rated, kto),
     "reward_model": Peer("reward_model", pairs, reward_model),
-    "grpo": Peer("grpo", prompts, grpo, {"num_generations": 8}, ANSWERS),
-    "gspo": Peer("gspo", prompts, partial(grpo, **GSPO, steps_per_generation=4), {}, ANSWERS),
-    "rloo": Peer("rloo", prompts, rloo, {"num_generations": 8, "kl_coef": 0.05}, ANSWERS),
+    "grpo": Peer("grpo", prompts, grpo, {"num_generations": 8}, ANSWERS, start="sft"),
+    "gspo": Peer("gspo", prompts, partial(grpo, **GSPO, steps_per_generation=4), {}, ANSWERS, start="sft"),
+    "rloo": Peer("rloo", prompts, rloo, {"num_generations": 8, "kl_coef": 0.05}, ANSWERS, start="sft"),
     "distill_on_policy": Peer(
-        "distill_on_policy", prompts, distill_on_policy, {}, ANSWERS, models=("model", "teacher")
+        "distill_on_policy", prompts, distill_on_policy, {}, ANSWERS, models=("model", "teacher"), start="sft"
     ),
     "distill_reasoning / sft": Peer("distill_reasoning", answers, sft, same=False),
-    "ppo / grpo": Peer("ppo", prompts, grpo, {"num_generations": 8, "kl_coef": 0.0, "minibatches": 1}, ANSWERS, False),
-    "spo / grpo": Peer("spo", prompts, grpo, {}, ANSWERS, False),
+    "ppo / grpo": Peer("ppo", prompts, grpo, PPO, ANSWERS, same=False, start="sft"),
+    "spo / grpo": Peer("spo", prompts, grpo, {}, ANSWERS, same=False, start="sft"),
 }
 
 
@@ -331,10 +337,11 @@ def run_bare(
     return 0
 
 
-def start_model(home: Path, scale: Scale) -> Path:
-    """The demo's pretrained model, or a wider one of its kind."""
+def start_models(home: Path, scale: Scale) -> dict[str, Path]:
+    """The models that trainings begin with, by the demo's stage; on a GPU all begin with a wider one of `pretrain`."""
     names, done = write_datasets(home, 0), {}
-    for stage in stages(0, names):
+    more: dict[str, Row] = {"tokenizer": {}, "pretrain": scale.model, "sft": {"max_steps": TAUGHT}}
+    for stage in stages(0, names)[: 2 if scale is GPU else 3]:
         values = {name: str(stage.spec[name]) for name in ("dataset", "model", "tokenizer") if stage.spec.get(name)}
         paths = {
             name: done[value.removeprefix(STAGE)] if value.startswith(STAGE) else home / "datasets" / value
@@ -343,13 +350,10 @@ def start_model(home: Path, scale: Scale) -> Path:
         program = __import__(
             f"runners.programs.{'tokenizer' if stage.kind == 'tokenizer' else 'train'}", fromlist=["main"]
         )
-        spec = stage.spec | (scale.model if stage.kind == "pretrain" else {})
-        job = write_job(home / stage.name, stage.kind, spec, paths)
+        job = write_job(home / stage.name, stage.kind, stage.spec | more[stage.name], paths)
         in_a_fork(partial(program.main, job), home / "log.txt")
         done[stage.name] = job / "output"
-        if stage.kind == "pretrain":
-            return done[stage.name]
-    raise AssertionError("the recipe pretrains no model")
+    return {"sft": done["pretrain"], **done}
 
 
 def one_after_the_other(turn: list[tuple[Run, Path]], log: Path) -> None:
@@ -378,13 +382,14 @@ def step_by_step(turn: list[tuple[Run, Path]], log: Path) -> None:
 
 
 def compare(
-    name: str, home: Path, model: Path, scale: Scale, rounds: int, steps: int, with_itself: bool = False
+    name: str, home: Path, models: dict[str, Path], scale: Scale, rounds: int, steps: int, with_itself: bool = False
 ) -> float:
     """Run the rounds of one algorithm and print its line; the median ratio of the job to the script.
 
     `with_itself`: the script takes the job's place, which shows what the machine alone makes of equal work.
     """
     peer, folder_name = PEERS[name], name.replace(" / ", "-")
+    model = models[peer.start]
     length = {setting: most * scale.longer for setting, most in peer.length.items()}
     spec = scale.spec | peer.spec | length | {"max_steps": steps}
     rows, data = peer.rows(scale.sums), home / f"{folder_name}.jsonl"
@@ -444,10 +449,10 @@ def main() -> None:
     programs.preload()
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
-        model = start_model(home, scale)
+        models = start_models(home, scale)
         print(f"{scale.unit:<24} {'trl':>8} {'lathe':>8}   ratio           first loss, lathe / trl")
-        compare(names[0], home, model, scale, asked.pairs, asked.steps, with_itself=True)
-        found = {name: compare(name, home, model, scale, asked.pairs, asked.steps) for name in names}
+        compare(names[0], home, models, scale, asked.pairs, asked.steps, with_itself=True)
+        found = {name: compare(name, home, models, scale, asked.pairs, asked.steps) for name in names}
     if any(ratio > 1.02 for name, ratio in found.items() if PEERS[name].same):
         raise SystemExit(1)
 

@@ -19,11 +19,11 @@ from platform_core.algorithms.training import TrainingSpec
 from platform_core.errors import Problem, text
 from platform_core.ids import new_id
 from platform_core.jobs import service as jobs
-from platform_core.jobs.capacity import gpus_here
 from platform_core.jobs.document import read
 from platform_core.jobs.examine import examine
 from platform_core.jobs.messages import Finding
 from platform_core.jobs.spec import JobSpec, Pick, setting_of
+from platform_core.queue.capacity import gpus_here
 from platform_core.verl.check import preview
 
 ABOUT = ("kind", "clone", "lang", "name")

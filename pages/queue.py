@@ -9,8 +9,8 @@ from app.queue_view import LATER, Wish, draw_line, draw_slots
 from app.words import _, say
 from platform_core.clock import now
 from platform_core.errors import Problem
-from platform_core.jobs import ordering
-from platform_core.jobs.ordering import Place, View
+from platform_core.queue import ordering
+from platform_core.queue.ordering import Place, View
 
 PAGE = 50
 EVERY = 2.0

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from platform_core.clock import monotonic
 from platform_core.files import sync_folder
-from platform_core.jobs.log_file import MEMBER, SEGMENT, pack, segment_path
+from platform_core.logs.file import MEMBER, SEGMENT, pack, segment_path
 
 log = logging.getLogger("lathe.supervisor")
 KEPT = 8 * 1024 * 1024

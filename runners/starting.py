@@ -13,13 +13,13 @@ from platform_core.database.engine import is_of_database, reading, writing
 from platform_core.environment.machine import usable_cores
 from platform_core.environments import service as environments
 from platform_core.errors import Problem, Text, text
-from platform_core.jobs import queue
-from platform_core.jobs.capacity import capacity
-from platform_core.jobs.fair_share import UsageCounter
 from platform_core.jobs.folder import write_run
-from platform_core.jobs.placement import still_free
 from platform_core.jobs.store import Job
 from platform_core.jobs.supervision import LOG
+from platform_core.queue import service as queue
+from platform_core.queue.capacity import capacity
+from platform_core.queue.fair_share import UsageCounter
+from platform_core.queue.placement import still_free
 from platform_core.workspace.service import Workspace
 from runners.launchers import Launcher, Order
 from runners.place import Complaints

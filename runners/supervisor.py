@@ -20,9 +20,10 @@ from platform_core.clock import monotonic, now
 from platform_core.database.engine import is_of_database, reading, writing
 from platform_core.errors import Problem
 from platform_core.files import signature
-from platform_core.jobs import queue, store
+from platform_core.jobs import store
 from platform_core.jobs.store import Job
 from platform_core.jobs.supervision import ALREADY
+from platform_core.queue import service as queue
 from platform_core.settings import home_folder, stop_grace_seconds, supervisor_busy_seconds
 from platform_core.workspace.service import Workspace, open_workspace
 from runners.launchers import Launcher

@@ -13,14 +13,15 @@ from platform_core.database.engine import reading, writing
 from platform_core.durations import exact
 from platform_core.errors import Problem, Text, text
 from platform_core.files import signature
-from platform_core.jobs import processes, queue, store
-from platform_core.jobs.capacity import capacity
+from platform_core.jobs import processes, store
 from platform_core.jobs.folder import metrics_file
-from platform_core.jobs.line import ran_before
 from platform_core.jobs.outcome import Exit, Outcome, has_checkpoint, last_error_line, outcome
 from platform_core.jobs.processes import Identity
 from platform_core.jobs.store import Job
 from platform_core.metrics.reader import Reader
+from platform_core.queue import service as queue
+from platform_core.queue.capacity import capacity
+from platform_core.queue.line import ran_before
 from platform_core.workspace.service import Workspace
 from runners.launchers import Launcher, Order, Sight
 from runners.log_rotation import Rotation

@@ -17,8 +17,8 @@ from platform_core.datasets.receive import data_name
 from platform_core.errors import Problem, Text
 from platform_core.jobs import service as jobs
 from platform_core.jobs.folder import log_file
-from platform_core.jobs.log_file import LogFile
 from platform_core.jobs.store import Job
+from platform_core.logs.file import LogFile
 from platform_core.reports import service as reports
 from platform_core.reports.parts import Voice
 

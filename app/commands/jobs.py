@@ -25,13 +25,13 @@ from platform_core.hosts import history
 from platform_core.jobs import service, supervision
 from platform_core.jobs.cost import cost
 from platform_core.jobs.organize import clean_tag
-from platform_core.jobs.priority import PRIORITIES, rank
 from platform_core.jobs.progress import headline, seconds_left, seconds_taken
 from platform_core.jobs.retry import WORDS
 from platform_core.jobs.states import ENDED, NEXT
 from platform_core.jobs.store import Job
 from platform_core.jobs.utilization import utilization
 from platform_core.options import service as options
+from platform_core.queue.priority import PRIORITIES, rank
 from platform_core.workspace.service import Workspace
 
 

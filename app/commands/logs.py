@@ -16,12 +16,12 @@ from app.commands.printing import plain, show
 from platform_core.errors import Problem
 from platform_core.jobs import service
 from platform_core.jobs.folder import log_file, metrics_file
-from platform_core.jobs.log_file import LogFile
-from platform_core.jobs.log_lines import BLOCK, LEVELS, LONGEST, Level, Raw, levelled_forwards, shown
-from platform_core.jobs.log_places import find_place
-from platform_core.jobs.logs import SEARCH_BYTES, Query, Tail, ahead, fits, tail
 from platform_core.jobs.states import ENDED
 from platform_core.jobs.store import Job
+from platform_core.logs.file import LogFile
+from platform_core.logs.lines import BLOCK, LEVELS, LONGEST, Level, Raw, levelled_forwards, shown
+from platform_core.logs.page import SEARCH_BYTES, Query, Tail, ahead, fits, tail
+from platform_core.logs.places import find_place
 from platform_core.workspace.service import Workspace
 
 WHOLE = 2**62

@@ -16,11 +16,12 @@ from app.commands.printing import ago, plain, show, show_json, table
 from platform_core.clock import now
 from platform_core.durations import exact
 from platform_core.errors import Problem
-from platform_core.jobs import ordering, service, supervision
-from platform_core.jobs.line import Entry
-from platform_core.jobs.ordering import View, Where
-from platform_core.jobs.priority import PRIORITIES, priority_of
-from platform_core.jobs.waiting import Wait, seconds_left
+from platform_core.jobs import service, supervision
+from platform_core.queue import ordering
+from platform_core.queue.line import Entry
+from platform_core.queue.ordering import View, Where
+from platform_core.queue.priority import PRIORITIES, priority_of
+from platform_core.queue.waiting import Wait, seconds_left
 from platform_core.workspace.service import Workspace
 
 UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}

@@ -24,9 +24,9 @@ from platform_core.jobs import service, supervision
 from platform_core.jobs.document import write
 from platform_core.jobs.examine import examine
 from platform_core.jobs.messages import Finding
-from platform_core.jobs.priority import PRIORITIES, rank
 from platform_core.jobs.spec import JobSpec, setting_of
 from platform_core.jobs.store import Job
+from platform_core.queue.priority import PRIORITIES, rank
 from platform_core.verl.check import preview
 
 PICKS = {"model": "MODEL", "tokenizer": "TOKENIZER", "dataset": "DATASET", "reward": "REWARD",

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from platform_core.clock import now
 from platform_core.database.engine import reading
 from platform_core.hosts.devices import Gpu, Snapshot
-from platform_core.jobs.log_file import LogFile
-from platform_core.jobs.log_lines import shown
 from platform_core.jobs.states import ACTIVE
 from platform_core.jobs.store import Attempt, Job, attempts_of
+from platform_core.logs.file import LogFile
+from platform_core.logs.lines import shown
 from platform_core.metrics.curve import Curve
 from platform_core.metrics.gradients import Norms
 from platform_core.metrics.reader import Event, Reader, Sample

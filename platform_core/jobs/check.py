@@ -19,7 +19,6 @@ from platform_core.environments.health import Health
 from platform_core.errors import Problem, Text, text
 from platform_core.jobs import store
 from platform_core.jobs.belonging import check_belonging
-from platform_core.jobs.capacity import gpus_here
 from platform_core.jobs.estimate import LENGTHS, peak_bytes
 from platform_core.jobs.messages import Finding
 from platform_core.jobs.spec import JobSpec, Reference, references
@@ -27,6 +26,7 @@ from platform_core.jobs.states import word
 from platform_core.models.architecture import parameter_count, training_bytes
 from platform_core.models.service import check_model, model_path
 from platform_core.models.vocabulary import vocabulary_size
+from platform_core.queue.capacity import gpus_here
 from platform_core.rewards.sample import check_reward, reward_columns
 from platform_core.verl import check as verl
 from platform_core.workspace.service import Workspace

@@ -20,14 +20,14 @@ from platform_core.errors import Problem, text
 from platform_core.files import write_whole
 from platform_core.ids import is_id, new_id
 from platform_core.jobs import document, store, trash
-from platform_core.jobs.capacity import gpus_here
 from platform_core.jobs.estimate import asks
 from platform_core.jobs.examine import examine
-from platform_core.jobs.line import ran_before
 from platform_core.jobs.messages import Finding
 from platform_core.jobs.spec import JobSpec, references, spec_hash
 from platform_core.jobs.states import DELETABLE, STARTABLE, STOPPABLE, State, word
 from platform_core.jobs.store import Job
+from platform_core.queue.capacity import gpus_here
+from platform_core.queue.line import ran_before
 from platform_core.workspace.service import Workspace
 
 

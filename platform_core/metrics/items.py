@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from platform_core.metrics.chunks import FIRST_STEP, LAST_STEP
 from platform_core.metrics.schema import TIME_NAME
 
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
 
 def clean_text(text: object) -> str:
     """Text that encodes as UTF-8: a lone surrogate (from a tokenizer or a file name) becomes "?"."""
-    return str(text).encode("utf-8", "replace").decode("utf-8")
+    said = str(text)
+    return said if said.isascii() else said.encode("utf-8", "replace").decode("utf-8")
 
 
 def clean_step(step: object) -> int:
@@ -44,7 +47,12 @@ def clean_numbers(values: Mapping[str, object], known: Mapping[str, int]) -> dic
 
 def to_json(value: Mapping[str, object]) -> str:
     """JSON of a row of data; numbers that JSON lacks become "nan", "inf", "-inf", unknown objects their text."""
-    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
+    try:
+        written = _encode(value)  # most rows are plain already
+        written.encode("utf-8")
+    except (TypeError, ValueError):
+        return _encode(_plain(value))
+    return written
 
 
 def _plain(value: object) -> object:

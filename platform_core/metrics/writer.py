@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class Writer:
             numbers = np.array(values, "f4")
             if numbers.shape != (len(names),):
                 raise ValueError(f"{len(names)} names for values of shape {numbers.shape}")
-            layout = clean_text(key), json.dumps([clean_text(name) for name in names])
+            layout = clean_text(key), names_json(tuple(names))
             return layout, clean_step(step), now(), numbers.tobytes()
 
         self._report("vector", row)
@@ -181,3 +182,9 @@ class Writer:
             self._connection.execute("VACUUM")
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.execute("PRAGMA journal_mode=DELETE")
+
+
+@lru_cache(maxsize=64)
+def names_json(names: tuple[str, ...]) -> str:
+    """The names of a vector as they are stored; step after step they are the same."""
+    return json.dumps([clean_text(name) for name in names])

@@ -8,9 +8,9 @@ from platform_core.algorithms.engines import EngineSpec, VerlRolloutSpec
 from platform_core.algorithms.registry import Algorithm
 from platform_core.environments import service as environments
 from platform_core.errors import Problem, text
-from platform_core.jobs.capacity import gpus_here
 from platform_core.jobs.messages import Finding
 from platform_core.models.service import model_path
+from platform_core.queue.capacity import gpus_here
 from platform_core.verl import compose
 from platform_core.verl.command import Command, command
 from platform_core.verl.setup import Setup

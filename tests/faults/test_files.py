@@ -12,8 +12,9 @@ from threading import Event
 import pytest
 
 from platform_core.errors import Problem
-from platform_core.jobs import ordering, processes, service
+from platform_core.jobs import processes, service
 from platform_core.jobs.folder import metrics_file
+from platform_core.queue import ordering
 from runners.engines.hf import checkpoint
 from tests.integration.supervisor.stage import Stage, kill
 

@@ -6,8 +6,8 @@ import psutil
 import pytest
 
 from platform_core.jobs.folder import log_file
-from platform_core.jobs.log_file import LogFile
-from platform_core.jobs.logs import tail
+from platform_core.logs.file import LogFile
+from platform_core.logs.page import tail
 from tests.integration.supervisor.stage import Stage
 
 from .truth import ROUNDS, truth

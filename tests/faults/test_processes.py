@@ -14,8 +14,9 @@ import pytest
 
 from platform_core.database.engine import writing
 from platform_core.errors import Problem
-from platform_core.jobs import processes, queue, service, store, supervision
+from platform_core.jobs import processes, service, store, supervision
 from platform_core.jobs.states import STOPPABLE
+from platform_core.queue import service as queue
 from runners.attempt import Attempt, Processes
 from tests.integration.supervisor.stage import Stage, kill
 

@@ -12,10 +12,11 @@ from platform_core.alerts import service as alerts
 from platform_core.alerts.store import Alert
 from platform_core.hosts.devices import Gpu
 from platform_core.hosts.nvml import read_gpus
-from platform_core.jobs import ordering, service
+from platform_core.jobs import service
 from platform_core.jobs.folder import metrics_file
 from platform_core.jobs.store import Job
 from platform_core.metrics.reader import Reader
+from platform_core.queue import ordering
 from tests.integration.supervisor.stage import Stage
 from tests.integration.supervisor.test_gpus import seen_by
 from tests.rows import write_rows

@@ -34,7 +34,7 @@ class JobReward:
     def __init__(self, scorer: Scorer, report: Report) -> None:
         self.scorer, self.report = scorer, report
         self.__name__ = scorer.names[0] if len(scorer.names) == 1 else SUM
-        self.batch: list[dict[str, object]] = []
+        self._last: list[tuple[Answer, Score, int]] = []
         self._watch, self._failures = Watch(report), Failures(report)
 
     def __call__(
@@ -58,18 +58,24 @@ class JobReward:
         if log_metric is not None and len(self.scorer.names) > 1:
             for at, name in enumerate(self.scorer.names):
                 log_metric(f"rewards/{name}/mean", sum(s.parts[at].value or 0.0 for s in scores) / len(scores))
-        self.batch = [
-            {
-                "prompt": one.prompt,
-                "completion": one.completion,
-                "reference": one.reference,
-                "reward": score.value,
-                "length": len(ids),
-                "rewards": {part.name: part.value for part in score.parts},
-            }
-            for one, score, ids in zip(asked, scores, completion_ids, strict=True)
-        ]
+        self._last = list(zip(asked, scores, map(len, completion_ids), strict=True))
         return [score.value for score in scores]
+
+    def prompt(self, at: int) -> str:
+        """The prompt of a completion of the last batch."""
+        return self._last[at][0].prompt
+
+    def sample(self, at: int) -> dict[str, object]:
+        """A completion of the last batch as it is shown: texts, reward, reward by function, length in tokens."""
+        answer, score, length = self._last[at]
+        return {
+            "prompt": answer.prompt,
+            "completion": answer.completion,
+            "reference": answer.reference,
+            "reward": score.value,
+            "length": length,
+            "rewards": {part.name: part.value for part in score.parts},
+        }
 
 
 class Failures:

@@ -123,16 +123,16 @@ class Rollouts:
             self.report.event("equal_rewards", said, level="warning", reward=rewards[0], count=len(rewards))
 
     def _show(self, step: int, advantages: list[float], last_ids: list[int]) -> None:
-        group, batch = self.num_generations, self.reward.batch
+        group = self.num_generations
         ends = {*self.eos_token_ids, self.processing_class.pad_token_id}
         ranks = spread(self.known_scores(), REWARD_RANKS)
         self.report.writer.vector("reward", step, [str(n) for n in range(len(ranks))], ranks)
         for nth, start in enumerate(range(0, len(advantages), group)):
-            if nth >= SHOWN_PROMPTS and batch[start]["prompt"] not in self.followed:
+            if nth >= SHOWN_PROMPTS and self.reward.prompt(start) not in self.followed:
                 continue
             for at in range(start, start + min(SHOWN_COMPLETIONS, group)):
                 cut = last_ids[at] not in ends
-                self.report.sample(step, **batch[at], advantage=round(advantages[at], 4), truncated=cut)
+                self.report.sample(step, **self.reward.sample(at), advantage=round(advantages[at], 4), truncated=cut)
 
     def save_state(self, folder: Path) -> None:
         """Write what was learned beside the policy into a checkpoint."""

@@ -14,8 +14,9 @@ import pytest
 from platform_core.clock import now
 from platform_core.database.engine import reading, writing
 from platform_core.errors import Problem
-from platform_core.jobs import processes, queue, service, store, supervision
-from platform_core.jobs.capacity import capacity
+from platform_core.jobs import processes, service, store, supervision
+from platform_core.queue import service as queue
+from platform_core.queue.capacity import capacity
 from runners.attempt import Attempt, Processes
 
 from .stage import Stage, assert_true, kill

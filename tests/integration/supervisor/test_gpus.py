@@ -14,8 +14,9 @@ from platform_core.clock import monotonic
 from platform_core.errors import Problem
 from platform_core.hosts import service as hosts
 from platform_core.hosts.place import this_host
-from platform_core.jobs import ordering, service
+from platform_core.jobs import service
 from platform_core.jobs.folder import write_run
+from platform_core.queue import ordering
 from runners import starting
 from runners import supervisor as supervisors
 from runners.launchers.local import Local

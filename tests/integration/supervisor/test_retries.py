@@ -6,8 +6,9 @@ import pytest
 
 from platform_core.clock import now
 from platform_core.environment.machine import usable_cores
-from platform_core.jobs import ordering, processes, service
+from platform_core.jobs import processes, service
 from platform_core.metrics.reader import Reader
+from platform_core.queue import ordering
 from runners.engines.hf import checkpoint
 
 from .stage import Stage, assert_true, kill

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from platform_core.jobs import ordering
+from platform_core.queue import ordering
 from platform_core.workspace.service import Workspace
 from tests.unit.app.runs import add_job
 

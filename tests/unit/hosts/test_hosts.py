@@ -16,8 +16,8 @@ from platform_core.errors import Problem
 from platform_core.hosts import history, nvml, service
 from platform_core.hosts.decisions import decisions
 from platform_core.hosts.place import folder
-from platform_core.jobs.capacity import capacity
-from platform_core.jobs.placement import room
+from platform_core.queue.capacity import capacity
+from platform_core.queue.placement import room
 from platform_core.workspace.service import Workspace, open_workspace
 from runners.sampler import Sampler
 

@@ -72,7 +72,7 @@ def test_all_who_ask_get_the_same(home: Path, scorer: Scorer, asked: list[tuple[
     completions, references = [c for c, _ in asked], [r for _, r in asked]
     given_ids = [[0]] * len(asked)
     assert reward(["q"] * len(asked), completions, given_ids, references, logged.__setitem__) == values
-    assert [row["reward"] for row in reward.batch] == values
+    assert [reward.sample(at)["reward"] for at in range(len(values))] == values
     for at, name in enumerate(scorer.names):
         mean = sum(score.parts[at].value or 0.0 for score in direct) / len(direct)
         assert logged[f"rewards/{name}/mean"] == mean

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from platform_core.jobs.logs import tail
+from platform_core.logs.page import tail
 
 
 def log(folder: Path, content: str | bytes) -> Path:

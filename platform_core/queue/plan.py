@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from platform_core.errors import Text, text
-from platform_core.jobs.line import Entry, Line
-from platform_core.jobs.placement import Capacity, Lack, Room, room
+from platform_core.queue.line import Entry, Line
+from platform_core.queue.placement import Capacity, Lack, Room, room
 
 
 @dataclass(frozen=True)

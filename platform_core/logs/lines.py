@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from platform_core.jobs.log_file import LogFile
+from platform_core.logs.file import LogFile
 
 Level = Literal["debug", "info", "warning", "error"]
 

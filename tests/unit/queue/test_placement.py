@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from platform_core.hosts.devices import Gpu, GpuProcess, Snapshot
-from platform_core.jobs.placement import GIB, Capacity, Lack, place, room, still_free
+from platform_core.queue.placement import GIB, Capacity, Lack, place, room, still_free
 
 
 @dataclass(frozen=True)

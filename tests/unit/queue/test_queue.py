@@ -12,12 +12,13 @@ from platform_core.clock import now
 from platform_core.database.engine import writing
 from platform_core.errors import text
 from platform_core.ids import new_id
-from platform_core.jobs import queue, store
-from platform_core.jobs.placement import Capacity
+from platform_core.jobs import store
 from platform_core.jobs.progress import seconds_taken
-from platform_core.jobs.queue import Chosen
 from platform_core.jobs.states import State
 from platform_core.jobs.store import Job
+from platform_core.queue import service as queue
+from platform_core.queue.placement import Capacity
+from platform_core.queue.service import Chosen
 from platform_core.workspace.service import open_workspace
 
 

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, and_, or_, select
 from platform_core.clock import now
 from platform_core.database.tables import attempts, dependencies, jobs
 from platform_core.errors import Text
-from platform_core.jobs.fair_share import Usage, fair_order
 from platform_core.jobs.states import ACTIVE, State
+from platform_core.queue.fair_share import Usage, fair_order
 
 LIGHT = (
     jobs.c.id, jobs.c.name, jobs.c.kind, jobs.c.state, jobs.c.since, jobs.c.owner, jobs.c.priority, jobs.c.position,

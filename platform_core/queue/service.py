@@ -14,13 +14,13 @@ from platform_core.clock import now
 from platform_core.database.tables import dependencies, jobs
 from platform_core.errors import Problem, Text, text
 from platform_core.jobs import store
-from platform_core.jobs.fair_share import Usage, Whole, read_usage
-from platform_core.jobs.line import read_line
-from platform_core.jobs.placement import Capacity
-from platform_core.jobs.plan import plan
 from platform_core.jobs.retry import Cause, Retry, exhausted, next_retry, wait_before
 from platform_core.jobs.states import ACTIVE, State
 from platform_core.jobs.store import Job
+from platform_core.queue.fair_share import Usage, Whole, read_usage
+from platform_core.queue.line import read_line
+from platform_core.queue.placement import Capacity
+from platform_core.queue.plan import plan
 
 ACTOR = "supervisor"
 LATEST = 100

@@ -9,9 +9,9 @@ from time import process_time
 import pytest
 
 from platform_core.errors import Problem
-from platform_core.jobs.log_lines import BLOCK, LONGEST, clean
-from platform_core.jobs.log_places import find_place
-from platform_core.jobs.logs import Query, ahead, tail
+from platform_core.logs.lines import BLOCK, LONGEST, clean
+from platform_core.logs.page import Query, ahead, tail
+from platform_core.logs.places import find_place
 from platform_core.metrics import writer as metrics_writer
 
 from .log_texts import START, dated, log, texts

@@ -13,7 +13,7 @@ from platform_core.hosts.nvml import read_gpus
 from platform_core.hosts.place import this_host
 from platform_core.hosts.service import Drain, drained, reserved
 from platform_core.hosts.whose import named
-from platform_core.jobs.placement import Capacity
+from platform_core.queue.placement import Capacity
 from platform_core.workspace.service import Workspace
 
 

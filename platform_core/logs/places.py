@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from platform_core.errors import Problem
-from platform_core.jobs.log_file import LogFile
-from platform_core.jobs.log_lines import BLOCK
+from platform_core.logs.file import LogFile
+from platform_core.logs.lines import BLOCK
 from platform_core.metrics.reader import Reader
 
 STAMP = re.compile(rb"(?:^|\n)(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)")

@@ -14,16 +14,17 @@ from platform_core.clock import now
 from platform_core.database.engine import reading, writing
 from platform_core.database.tables import jobs
 from platform_core.errors import Problem
-from platform_core.jobs import queue, store
-from platform_core.jobs.capacity import capacity
-from platform_core.jobs.fair_share import UsageCounter
-from platform_core.jobs.line import Entry, Line, read_line
-from platform_core.jobs.placement import Capacity
-from platform_core.jobs.plan import Plan, plan
-from platform_core.jobs.priority import rank
+from platform_core.jobs import store
 from platform_core.jobs.states import STARTABLE, word
 from platform_core.jobs.store import Job
-from platform_core.jobs.waiting import Wait, waits
+from platform_core.queue import service as queue
+from platform_core.queue.capacity import capacity
+from platform_core.queue.fair_share import UsageCounter
+from platform_core.queue.line import Entry, Line, read_line
+from platform_core.queue.placement import Capacity
+from platform_core.queue.plan import Plan, plan
+from platform_core.queue.priority import rank
+from platform_core.queue.waiting import Wait, waits
 from platform_core.workspace.service import Workspace
 
 Where = Literal["top", "up", "down", "bottom", "before", "after", "fair"]

@@ -9,10 +9,10 @@ import pytest
 
 from platform_core.errors import text
 from platform_core.hosts.devices import Gpu, Snapshot
-from platform_core.jobs.line import Entry, Line, Needed, Runs
-from platform_core.jobs.placement import GIB, Capacity
-from platform_core.jobs.plan import plan
-from platform_core.jobs.waiting import Wait, seconds_left, waits
+from platform_core.queue.line import Entry, Line, Needed, Runs
+from platform_core.queue.placement import GIB, Capacity
+from platform_core.queue.plan import plan
+from platform_core.queue.waiting import Wait, seconds_left, waits
 
 NOW = 10_000.0
 GPUS = tuple(Gpu(f"G{i}", i, "H100", 80 * GIB, 0) for i in range(4))

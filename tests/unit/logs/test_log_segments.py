@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from platform_core.jobs import log_file
-from platform_core.jobs.log_places import find_place
-from platform_core.jobs.logs import Query, ahead, tail
+from platform_core.logs import file as log_file
+from platform_core.logs.page import Query, ahead, tail
+from platform_core.logs.places import find_place
 from runners import log_rotation
 
 from .log_texts import dated, log, texts

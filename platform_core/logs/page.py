@@ -19,8 +19,8 @@ import regex
 
 from platform_core.clock import monotonic
 from platform_core.errors import Problem
-from platform_core.jobs.log_file import LogFile
-from platform_core.jobs.log_lines import (
+from platform_core.logs.file import LogFile
+from platform_core.logs.lines import (
     BLOCK,
     LEVELS,
     Backwards,

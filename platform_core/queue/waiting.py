@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from platform_core.durations import coarse, exact
 from platform_core.errors import Text, text
-from platform_core.jobs.line import Entry, Line, Needed, Runs
-from platform_core.jobs.placement import Capacity, at_least, chosen
-from platform_core.jobs.plan import Plan
 from platform_core.jobs.states import word
+from platform_core.queue.line import Entry, Line, Needed, Runs
+from platform_core.queue.placement import Capacity, at_least, chosen
+from platform_core.queue.plan import Plan
 
 SLACK = 0.1
 ENDING = 60.0

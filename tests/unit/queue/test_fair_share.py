@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from platform_core.jobs.fair_share import Usage, Whole, fair_order
+from platform_core.queue.fair_share import Usage, Whole, fair_order
 
 WHOLE = Whole(cores=8, memory=64, gpus=4)
 

@@ -12,7 +12,8 @@ from platform_core.clock import now
 from platform_core.database.engine import reading, writing
 from platform_core.errors import Problem
 from platform_core.ids import new_id
-from platform_core.jobs import ordering, store
+from platform_core.jobs import store
+from platform_core.queue import ordering
 from platform_core.workspace.service import Workspace, open_workspace
 
 

@@ -1,0 +1,1 @@
+"""Logs of jobs: their bytes, lines, searches, and places by time or step."""
