@@ -124,6 +124,7 @@ def run_pip(
         "--no-input",
         "--progress-bar",
         "off",
+        "--no-compile",
     ]
     with log.open("ab") as out, log.open(encoding="utf-8", errors="replace") as lines:
         lines.seek(0, os.SEEK_END)
@@ -193,3 +194,14 @@ def install(venv: Path, requirements: List[Path], constraints: Path, log: Path, 
             "The set-up could not install the packages. {}\nThe whole output is in {}. What is installed so far stays; "
             "run the same command again to go on.".format(reason(text), log)
         )
+    compile_modules(python, site, log)
+
+
+def compile_modules(python: Path, site: Path, log: Path) -> None:
+    """Compile what is installed on all cores; pip would on one, for most of the time that it installs.
+
+    Files that are no Python of this version are left as they are, as pip leaves them.
+    """
+    command = [str(python), "-m", "compileall", "-qq", "-j", "0", str(site)]
+    with log.open("ab") as out, Progress("Compiling the packages"):
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False)
