@@ -60,7 +60,7 @@ verl: ## Run every training on verl that this machine's CPU can (several minutes
 	$(bootstrap) --with python-tests
 	@LATHE_VERL=all $(PY) -m pytest --timeout=1200 --durations=0 tests/integration/verl tests/unit/verl
 
-faults: ## Kill, fill, lock, corrupt and race at random, 200 rounds (ROUNDS=200 SEED=0)
+faults: ## Kill, fill, lock, corrupt and race at random, 200 rounds, some 20 of real trainings (ROUNDS=200 SEED=0)
 	$(bootstrap) --with tests
 	@LATHE_KILL_ROUNDS=$(or $(ROUNDS),200) LATHE_KILL_SEED=$(SEED) $(PY) -m pytest -s tests/faults
 

@@ -5,9 +5,10 @@
 Both are forks of one warm parent, on one thread each, and take turns step by step: what else the machine does hits both
 alike, as it would not two runs of seconds one after the other. Compared are the CPU seconds of the steps, all threads
 counted; the job also reports metrics, gradient norms by layer and progress, and the bare script logs every step. Prints
-the median of the rounds' ratios with half their range, and the losses at the first step; before them the same of the
-bare script against itself, which is how far the machine alone takes equal work apart. What learns from its own answers
-begins with a model that has learned to answer.
+the least costs, what the platform's own code took of it and its share of the script's step, the median of the rounds'
+ratios with half their range, and the losses at the first step; before them the same of the bare script against itself,
+which is how far the machine alone takes equal work apart. What learns from its own answers begins with a model that has
+learned to answer.
 With `--gpu` both train a fresh model of half a billion parameters in bfloat16 on the GPU, one after the other for its
 memory, and compared is the time that a step takes from the fifth on; tokens a second, MFU and the most GPU memory of
 both are printed, too.
@@ -75,6 +76,53 @@ def in_turns(mine: int, other: int, target: Path) -> None:
         return train(self, *args, **more)
 
     Trainer.train = measured
+
+
+def ours(target: Path) -> None:
+    """In the child: write the CPU seconds of what the platform does in the steps beside the Trainer: the reward, its
+    callbacks, what is shown of rollouts, and the thread that stores it all."""
+    from transformers import Trainer
+
+    from platform_core.metrics.writer import Writer
+    from runners.engines.hf.reporting import Reporting
+    from runners.engines.hf.rewards import JobReward
+    from runners.engines.hf.rollout import Rollouts
+    from runners.engines.hf.saving import Saving
+    from runners.engines.hf.trainer import Finite
+
+    train, spent = Trainer.train, [0.0]
+
+    def clocked(owner: type, name: str) -> None:
+        work = getattr(owner, name)
+
+        def measured(*args: Any, **more: Any) -> Any:
+            began = time.thread_time()
+            try:
+                return work(*args, **more)
+            finally:
+                spent[0] += time.thread_time() - began
+
+        setattr(owner, name, measured)
+
+    for owner, names in (
+        (Writer, ("_store",)),
+        (Reporting, ("on_pre_optimizer_step", "on_step_end", "on_log")),
+        (Finite, ("on_pre_optimizer_step", "on_log")),
+        (Saving, ("on_step_end",)),
+        (Rollouts, ("_show", "credit")),
+        (JobReward, ("__call__",)),
+    ):
+        for name in names:
+            clocked(owner, name)
+
+    def whole(self: Any, *args: Any, **more: Any) -> Any:
+        spent[0] = 0.0
+        try:
+            return train(self, *args, **more)
+        finally:
+            target.write_text(str(spent[0]))
+
+    Trainer.train = whole
 
 
 def timed_steps(target: Path) -> None:
@@ -337,6 +385,13 @@ def run_bare(
     return 0
 
 
+def run_job(folder: Path, peer: Peer, spec: Row, paths: dict[str, Path], clock: Callable[[Path], None]) -> int:
+    """The platform's way."""
+    job = write_job(folder, peer.kind, spec, paths)
+    ours(folder / "ours.txt")
+    return run_lathe(job, clock)
+
+
 def start_models(home: Path, scale: Scale) -> dict[str, Path]:
     """The models that trainings begin with, by the demo's stage; on a GPU all begin with a wider one of `pretrain`."""
     names, done = write_datasets(home, 0), {}
@@ -398,11 +453,12 @@ def compare(
     written = spec | {field: str(path) for field, path in paths.items()}
     runs: dict[str, Run] = {
         "trl": partial(run_bare, peer=peer, spec=spec, scale=scale, model=model, rows=rows),
-        "lathe": lambda folder, clock: run_lathe(write_job(folder, peer.kind, written, paths), clock),
+        "lathe": partial(run_job, peer=peer, spec=written, paths=paths),
     }
     if with_itself:
         runs["lathe"] = runs["trl"]
     cost: dict[str, list[float]] = {"trl": [], "lathe": []}
+    own: list[float] = []
     for number in range(rounds + 1):
         folders = {side: home / f"{folder_name}-{side}-{number}" for side in runs}
         turn = [(runs[side], folders[side]) for side in (runs if number % 2 else reversed(runs))]
@@ -410,8 +466,10 @@ def compare(
         if number:  # the first round warms the disk
             for side, folder in folders.items():
                 cost[side].append(1000 * float((folder / "cost.txt").read_text()) / steps)
-    ours, theirs = (losses(home / f"{folder_name}-{side}-1")[0] for side in ("lathe", "trl"))
-    ratios = [mine / its for mine, its in zip(cost["lathe"], cost["trl"], strict=True)]
+            if not with_itself:
+                own.append(1000 * float((folders["lathe"] / "ours.txt").read_text()) / steps)
+    first, its = (losses(home / f"{folder_name}-{side}-1")[0] for side in ("lathe", "trl"))
+    ratios = [a / b for a, b in zip(cost["lathe"], cost["trl"], strict=True)]
     middle, spread = statistics.median(ratios), (max(ratios) - min(ratios)) / 2
     each = " ".join(f"{min(cost[side]):8.2f}" for side in runs)
     speed = (
@@ -420,7 +478,8 @@ def compare(
         else "   " + on_gpu(peer.kind, *(home / f"{folder_name}-{side}-1" for side in runs))
     )
     label = f"{name}: trl / trl" if with_itself else name
-    print(f"{label:<24} {each}   {middle:.3f} ± {spread:.3f}   {ours:.5f} / {theirs:.5f}{speed}", flush=True)
+    part = f"{min(own):5.2f} {min(own) / min(cost['trl']):6.1%}" if own else 12 * " "
+    print(f"{label:<24} {each}   {part}   {middle:.3f} ± {spread:.3f}   {first:.5f} / {its:.5f}{speed}", flush=True)
     for folder in home.glob(f"{folder_name}-*-*"):
         shutil.rmtree(folder, ignore_errors=True)  # models of gigabytes
     return middle
@@ -450,7 +509,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
         models = start_models(home, scale)
-        print(f"{scale.unit:<24} {'trl':>8} {'lathe':>8}   ratio           first loss, lathe / trl")
+        print(f"{scale.unit:<24} {'trl':>8} {'lathe':>8}   of it ours     ratio           first loss, lathe / trl")
         compare(names[0], home, models, scale, asked.pairs, asked.steps, with_itself=True)
         found = {name: compare(name, home, models, scale, asked.pairs, asked.steps) for name in names}
     if any(ratio > 1.02 for name, ratio in found.items() if PEERS[name].same):

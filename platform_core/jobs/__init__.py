@@ -1,1 +1,1 @@
-"""Jobs: made, queued, started, ended, compared; their logs, what they need, what they cost."""
+"""Jobs: made, checked, started, ended, run again, compared; what they need and what they cost."""

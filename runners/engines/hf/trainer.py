@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from typing import Any
 
@@ -132,6 +133,8 @@ def run_training(trainer: Trainer, run: Run, report: Report) -> dict[str, object
         trainer._total_train_tokens = tokens
     if together.of_first(int(report.wish is not None)):
         raise Stopped
+    gc.collect()
+    gc.freeze()  # modules, model and rows stay to the end: a collection between steps need not look through them
     try:
         trainer.train(resume_from_checkpoint=str(start) if start else None)
     except RuntimeError as error:
