@@ -37,13 +37,13 @@ def rows(folder: Path, letters: str | None = LETTERS) -> Path:
 
 
 def exact_match(folder: Path, letters: str = LETTERS) -> float:
-    """Share of held-out prompts that a model answers right."""
+    """Share of held-out prompts that a model answers right, whatever it thinks before."""
     tokenizer = load_tokenizer(folder)
     batches = generate(
         load_model(folder, tokenizer), tokenizer, HELD_OUT, max_new_tokens=4, temperature=None, batch_size=100
     )
     said = [(HELD_OUT[at], text) for places, texts in batches for at, text in zip(places, texts, strict=True)]
-    return sum(text == letters[int(number[-1])] for number, text in said) / len(said)
+    return sum(text.rpartition("]")[2] == letters[int(number[-1])] for number, text in said) / len(said)
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,10 @@ def student(tmp_path_factory: pytest.TempPathFactory, start: Path) -> Path:
 
 @pytest.mark.slow
 def test_sft_learns_its_rows(teacher: Path, start: Path) -> None:
-    assert exact_match(start) < 0.2
-    assert exact_match(teacher) > 0.9
+    before, after = exact_match(start), exact_match(teacher)
+    print(f"sft: exact match {before:.2f} to {after:.2f}")
+    assert before < 0.2
+    assert after > 0.9
 
 
 @pytest.mark.slow
@@ -75,8 +77,10 @@ def test_an_adapter_learns_another_task(tmp_path: Path, teacher: Path) -> None:
     spec = SUPERVISED | {"max_steps": 100, "tuning": "lora", "packing": "best_fit"}
     job = make_job(tmp_path / "job", "sft", spec, model=teacher, dataset=rows(tmp_path, OTHERS))
     assert forked(job) == 0, job.log
-    assert exact_match(teacher, OTHERS) < 0.2
-    assert exact_match(job.folder / "output", OTHERS) > 0.9
+    before, after = exact_match(teacher, OTHERS), exact_match(job.folder / "output", OTHERS)
+    print(f"sft with LoRA, packed: exact match {before:.2f} to {after:.2f}")
+    assert before < 0.2
+    assert after > 0.9
 
 
 @pytest.mark.slow
@@ -84,7 +88,7 @@ def test_the_teachers_answers_close_the_gap(tmp_path: Path, start: Path, teacher
     spec = SUPERVISED | {"max_new_tokens": 4, "answer_batch_size": 100}
     job = make_job(tmp_path / "job", "distill", spec, model=start, teacher=teacher, dataset=rows(tmp_path, None))
     assert forked(job) == 0, job.log
-    closes_half(start, teacher, job.folder / "output")
+    closes_half("distill", start, teacher, job.folder / "output")
 
 
 @pytest.mark.slow
@@ -95,10 +99,25 @@ def test_the_teachers_judgement_of_the_students_answers_closes_the_gap(
     paths = {"model": student, "teacher": teacher, "dataset": rows(tmp_path, None)}
     job = make_job(tmp_path / "job", "distill_on_policy", spec, **paths)
     assert forked(job) == 0, job.log
-    closes_half(student, teacher, job.folder / "output")
+    closes_half("distill_on_policy", student, teacher, job.folder / "output")
 
 
-def closes_half(before: Path, teacher: Path, after: Path) -> None:
+@pytest.mark.slow
+def test_answers_with_their_reasoning_are_learned(tmp_path: Path, start: Path) -> None:
+    """The reasoning names the last digit, `[7]`, the answer behind it the letter."""
+    answers = ({"prompt": n, "completion": f"[{n[-1]}]{LETTERS[int(n[-1])]}"} for n in TRAINED)
+    spec = SUPERVISED | {"reasoning_start": "[", "reasoning_end": "]", "max_steps": 240}
+    dataset = write_rows(tmp_path / "rows.jsonl", answers)
+    job = make_job(tmp_path / "job", "distill_reasoning", spec, model=start, dataset=dataset)
+    assert forked(job) == 0, job.log
+    before, after = exact_match(start), exact_match(job.folder / "output")
+    print(f"distill_reasoning: exact match {before:.2f} to {after:.2f}")
+    assert before < 0.2
+    assert after > 0.9
+
+
+def closes_half(kind: str, before: Path, teacher: Path, after: Path) -> None:
     first, best, last = map(exact_match, (before, teacher, after))
+    print(f"{kind}: exact match {first:.2f} to {last:.2f}, teacher {best:.2f}")
     assert best - first > 0.5
-    assert last >= first + (best - first) / 2, f"{first:.2f} to {last:.2f}, teacher {best:.2f}"
+    assert last >= first + (best - first) / 2

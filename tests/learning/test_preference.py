@@ -81,6 +81,7 @@ def test_the_chosen_answers_become_likelier(case: str, tmp_path: Path, start: Pa
     job = make_job(tmp_path / "job", kind, SPEC | more, model=start, dataset=data(tmp_path, kind))
     assert forked(job) == 0, job.log
     before, after = leads(start), leads(job.folder / "output")
+    print(f"{case}: held-out margin {before.mean():.2f} to {after.mean():.2f} nats")
     assert (before > 0).float().mean() < 0.7
     assert (after > 0).float().mean() > 0.8
     assert after.mean() > before.mean() + 1.5
@@ -94,4 +95,6 @@ def test_a_reward_model_ranks_pairs_that_it_has_not_seen(tmp_path: Path, start: 
     better, worse = (
         score(job.folder / "output", prompts, [p[side] for p in HELD_OUT], 8) for side in ("chosen", "rejected")
     )
-    assert sum(b > w for b, w in zip(better, worse, strict=True)) > 90
+    ranked = sum(b > w for b, w in zip(better, worse, strict=True))
+    print(f"reward model: {ranked} of {len(better)} held-out pairs ranked right")
+    assert ranked > 90

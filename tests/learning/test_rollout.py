@@ -65,8 +65,10 @@ def test_the_share_of_right_answers_rises(case: str, tmp_path: Path, undecided: 
     kind, more = KINDS[case]
     job = make_job(tmp_path / "job", kind, SPEC | more, model=undecided, **prompts)
     assert forked(job) == 0, job.log
-    assert 0.3 < curve(job, "reward")[0] < 0.7
-    assert float(str(job.metrics["eval_reward"])) > 0.9
+    first, held_out = curve(job, "reward")[0], float(str(job.metrics["eval_reward"]))
+    print(f"{case}: {first:.2f} right at first, {held_out:.2f} on held-out prompts after {SPEC['max_steps']} steps")
+    assert 0.3 < first < 0.7
+    assert held_out > 0.9
     assert ("frac_reward_zero_std" in job.metrics) == (kind not in ("ppo", "spo"))
 
 
