@@ -22,7 +22,7 @@ from platform_core.algorithms.registry import Algorithm, Role, algorithm, algori
 from platform_core.errors import Problem
 from platform_core.jobs import service, supervision
 from platform_core.jobs.document import write
-from platform_core.jobs.examine import examine
+from platform_core.jobs.examine import examine, without_effect
 from platform_core.jobs.messages import Finding
 from platform_core.jobs.spec import JobSpec, setting_of
 from platform_core.jobs.store import Job
@@ -201,12 +201,16 @@ def _run(
     if create_only and wait:
         raise click.UsageError("--create-only makes a job that does not run: there is nothing to --follow.")
     document = read_document(job_config, chosen.name) if job_config else None
-    values = {**(document.settings if document else {}), **given_values(chosen.spec, given)}
+    options, fields = given_values(chosen.spec, given), chosen.spec.model_fields
+    values = {**(document.settings if document else {}), **options}
     name = job_name or (document.name if document else "")
     if document and document.engine and "engine" in chosen.spec.model_fields:
         values = {"engine": document.engine, **values}
     place = workspace()
     spec, findings = examine(place, chosen.name, values)
+    if spec is not None:
+        written = [n for n in (document.settings if document else {}) if getattr(spec, n) != fields[n].default]
+        findings = [*findings, *without_effect(spec, dict.fromkeys([*written, *options]))]
     warn([f for f in findings if f.level == "warning"])
     if spec is None:
         raise service.Rejected([f for f in findings if f.forbids])

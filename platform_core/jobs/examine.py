@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from platform_core.algorithms.registry import algorithm
 from platform_core.environment.machine import usable_cores
+from platform_core.errors import text
 from platform_core.jobs.check import check
 from platform_core.jobs.messages import Finding, validate
-from platform_core.jobs.spec import JobSpec
+from platform_core.jobs.spec import JobSpec, is_shown, setting_of
 from platform_core.jobs.usual import with_scaled_ranges
 from platform_core.workspace.service import Workspace
 
@@ -23,6 +24,30 @@ def examine(workspace: Workspace, kind: str, values: Mapping[str, Any]) -> tuple
     spec = resolve(spec)
     findings = with_scaled_ranges(workspace, spec, [*check(workspace, chosen, spec), *findings])
     return (None if any(f.level == "error" for f in findings) else spec), findings
+
+
+def without_effect(spec: JobSpec, given: Iterable[str]) -> list[Finding]:
+    """A warning for each setting that somebody gave and that changes nothing, as the others stand."""
+    values, fields, found = spec.model_dump(), type(spec).model_fields, []
+    for name in given:
+        made = setting_of(fields[name], name)
+        if is_shown(made, values):
+            continue
+        other, allowed = next((k, v) for k, v in (made.shown_if or {}).items() if values.get(k) not in v)
+        found.append(
+            Finding(
+                "warning",
+                text(
+                    "{title} changes nothing while {other} is {value}; it counts with {allowed}.",
+                    title=made.title,
+                    other=setting_of(fields[other], other).title,
+                    value=str(values[other]),
+                    allowed=", ".join(str(one) for one in allowed if one),
+                ),
+                (name, other),
+            )
+        )
+    return found
 
 
 def resolve(spec: JobSpec) -> JobSpec:
