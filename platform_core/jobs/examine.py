@@ -41,8 +41,8 @@ def without_effect(spec: JobSpec, given: Iterable[str]) -> list[Finding]:
                     "{title} changes nothing while {other} is {value}; it counts with {allowed}.",
                     title=made.title,
                     other=setting_of(fields[other], other).title,
-                    value=str(values[other]),
-                    allowed=", ".join(str(one) for one in allowed if one),
+                    value=str(values[other] or "none"),
+                    allowed=", ".join(str(one) for one in allowed if one) or "none",
                 ),
                 (name, other),
             )
